@@ -1,0 +1,212 @@
+#include "actnet/actors/client_actor.hpp"
+
+#include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/loops.hpp"
+
+#include <caf/actor_config.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/make_actor.hpp>
+
+
+namespace actnet {
+
+client_actor::client_actor(caf::actor_config& cfg, loop_host& home, client_birth birth)
+  : lean_actor(cfg, home), birth_(std::move(birth)) {}
+
+caf::strong_actor_ptr client_actor::make(client_birth birth) {
+  auto& home = birth.all.next();
+  auto& system = home.system();
+  caf::actor_config cfg{&home};
+  return caf::make_actor<client_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg, home,
+                                                              std::move(birth));
+}
+
+void client_actor::begin() {
+  if (birth_.owner)
+    watch(birth_.owner);
+  if (birth_.only_remote)
+    connect(*birth_.only_remote, birth_.options.deadline, {birth_.owner, caf::make_message_id()});
+}
+
+// -- connecting --------------------------------------------------------------------------------------
+
+void client_actor::connect(const net::endpoint& remote, std::chrono::milliseconds deadline, pending_request asked) {
+  asked_ = std::move(asked);
+  remote_ = remote;
+  auto options = birth_.options.sockets.list;
+  if (remote.transport() == net::transport::tcp)
+    options.insert(options.begin(), net::no_delay{true});
+  auto begun = net::stream_socket::begin_connect(remote, birth_.options.local, options);
+  if (!begun) {
+    fail(begun.error());
+    return;
+  }
+  socket_ = std::move(begun->socket);
+  if (begun->connected) {
+    hand_over();
+    return;
+  }
+  auto channel = home().loop().io().open(socket_, static_cast<net::connect_target&>(*this));
+  if (!channel) {
+    fail(channel.error());
+    return;
+  }
+  channel_ = *channel;
+  if (deadline.count() > 0)
+    home().loop().timers().arm(*this, home().loop().now() + deadline);
+}
+
+void client_actor::on_connected(std::error_code cause) noexcept {
+  stop_attempt();
+  if (cause)
+    fail(cause);
+  else
+    hand_over();
+}
+
+void client_actor::on_timer(net::time_point) noexcept {
+  if (connecting()) {
+    stop_attempt();
+    fail(errc::timed_out);
+  } else if (draining_ && !aborted_) {
+    aborted_ = true;
+    abort_connections(birth_.all, count_);
+  }
+}
+
+/// Ends the waiting, not the socket.
+void client_actor::stop_attempt() noexcept {
+  if (!draining_)
+    home().loop().timers().cancel(*this);
+  if (channel_ != net::channel::none)
+    home().loop().io().close(std::exchange(channel_, net::channel::none));
+}
+
+void client_actor::fail(std::error_code cause) {
+  socket_.close();
+  last_cause_ = cause;
+  refuse(*std::exchange(asked_, std::nullopt), remote_, make_error(cause));
+  finish_if_done();
+}
+
+void client_actor::refuse(const pending_request& whom, const net::endpoint& remote, const caf::error& cause) {
+  if (whom.id.is_request())
+    answer(whom, cause);
+  else
+    send(whom.sender, caf::make_message_id(), connect_failed{remote, cause});
+}
+
+void client_actor::hand_over() {
+  const auto asked = *std::exchange(asked_, std::nullopt);
+  net::endpoint local;
+  if (auto found = socket_.local_endpoint())
+    local = *found;
+  const auto owner = birth_.make_handler ? nullptr : asked.sender;
+  const auto opened = open_connection(
+      home(), {std::move(socket_), remote_, birth_.options.connection, count_->take(nullptr)}, birth_.make_handler, owner);
+  if (!opened) {
+    refuse(asked, remote_, make_error(errc::other, "the connection's handler could not be made"));
+  } else {
+    const auto id = asked.id.is_request() ? asked.id.response_id() : caf::make_message_id();
+    send(asked.sender, id, connected{opened, std::move(local), remote_});
+  }
+  finish_if_done();
+}
+
+// -- ending ------------------------------------------------------------------------------------------
+
+void client_actor::finish_if_done() {
+  if (ended() || connecting() || (!draining_ && !birth_.only_remote))
+    return;
+  if (count_->await_end(caf::strong_actor_ptr{ctrl()}))
+    return; // `slot_returned` brings us back here
+  home().loop().timers().cancel(*this);
+  for (const auto& request : drain_requests_)
+    answer(request, caf::ok_atom_v);
+  if (birth_.owner)
+    unwatch(birth_.owner);
+  end(make_error(last_cause_));
+}
+
+void client_actor::drain_for(std::chrono::milliseconds deadline) {
+  if (connecting()) {
+    stop_attempt();
+    fail(errc::cancelled);
+    if (ended())
+      return;
+  }
+  draining_ = true;
+  home().loop().timers().arm(*this, home().loop().now() + deadline);
+  finish_if_done();
+}
+
+void client_actor::abort_now(errc cause) {
+  if (ended())
+    return;
+  stop_attempt();
+  if (connecting()) {
+    const auto asked = *std::exchange(asked_, std::nullopt);
+    socket_.close();
+    refuse(asked, remote_, make_error(cause));
+  }
+  home().loop().timers().cancel(*this);
+  for (const auto& request : drain_requests_)
+    answer(request, caf::ok_atom_v);
+  end(make_error(cause));
+}
+
+// -- commands ----------------------------------------------------------------------------------------
+
+bool client_actor::note(caf::mailbox_element&) {
+  return false;
+}
+
+void client_actor::on_message(caf::mailbox_element& command) {
+  auto& content = command.content();
+  if (content.match_elements<slot_returned>()) {
+    finish_if_done();
+  } else if (content.match_elements<actnet::connect>()) {
+    const auto order = content.get_as<actnet::connect>(0);
+    if (connecting())
+      refuse(answer_later(command), order.remote, make_error(errc::already_connected, "a connect is under way"));
+    else if (draining_ || birth_.only_remote)
+      refuse(answer_later(command), order.remote, make_error(errc::closed));
+    else
+      connect(order.remote, order.deadline, answer_later(command));
+  } else if (content.match_elements<cancel_connect>()) {
+    if (connecting()) {
+      stop_attempt();
+      fail(errc::cancelled);
+    }
+    answer(command, caf::ok_atom_v);
+  } else if (content.match_elements<drain>()) {
+    drain_requests_.push_back(answer_later(command));
+    drain_for(content.get_as<drain>(0).deadline);
+  } else {
+    answer(command, make_error(errc::unexpected_message));
+  }
+}
+
+void client_actor::after_end(caf::mailbox_element& command) {
+  auto& content = command.content();
+  if (content.match_elements<actnet::connect>())
+    refuse(answer_later(command), content.get_as<actnet::connect>(0).remote, make_error(errc::closed));
+  else if (content.match_elements<cancel_connect>() || content.match_elements<drain>())
+    answer(command, caf::ok_atom_v);
+  else
+    answer(command, make_error(errc::closed));
+}
+
+void client_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::error& reason) {
+  if (!reason || reason == caf::exit_reason::normal)
+    return;
+  abort_now(reason == caf::exit_reason::user_shutdown ? errc::cancelled : errc::aborted);
+}
+
+void client_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error&) {
+  if (source == birth_.owner)
+    abort_now(errc::owner_gone);
+}
+
+} // namespace actnet

@@ -1,0 +1,71 @@
+#include "actnet/actors/connection.hpp"
+
+#include "actnet/actors/connection_actor.hpp"
+#include "actnet/actors/messages.hpp"
+#include "actnet/actors/this_actor.hpp"
+
+namespace actnet {
+
+connection::connection(caf::strong_actor_ptr target) noexcept
+  : handle(std::move(target)),
+    local_(dynamic_cast<connection_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer()))) {}
+
+connection::connection(connection_actor& target) noexcept
+  : handle(caf::strong_actor_ptr{target.ctrl()}), local_(&target) {}
+
+void connection::write(net::bytes payload, std::uint64_t token) const {
+  if (local_)
+    local_->write(std::move(payload), token, this_actor());
+  else
+    tell(stream::write{std::move(payload), token});
+}
+
+void connection::write(std::string_view text, std::uint64_t token) const {
+  write(net::bytes::copy(text), token);
+}
+
+void connection::flush(std::uint64_t token) const {
+  tell(stream::flush{token});
+}
+
+void connection::finish() const {
+  tell(stream::finish{});
+}
+
+void connection::close() const {
+  tell(stream::close{});
+}
+
+void connection::abort() const {
+  tell(stream::abort{});
+}
+
+void connection::pause_reading() const {
+  tell(stream::pause_reading{});
+}
+
+void connection::resume_reading() const {
+  tell(stream::resume_reading{});
+}
+
+void connection::stop_reading() const {
+  tell(stream::stop_reading{});
+}
+
+void connection::set_options(socket_options options) const {
+  tell(stream::set_options{std::move(options)});
+}
+
+void connection::set_deadline(std::chrono::nanoseconds from_now) const {
+  tell(stream::set_deadline{from_now});
+}
+
+void connection::set_idle_timeout(std::chrono::milliseconds timeout) const {
+  tell(stream::set_idle_timeout{timeout});
+}
+
+void connection::set_owner(caf::actor owner) const {
+  tell(stream::set_owner{caf::actor_cast<caf::strong_actor_ptr>(std::move(owner))});
+}
+
+} // namespace actnet

@@ -1,0 +1,44 @@
+// The handle of a stream connection: its member functions are the commands.
+#pragma once
+
+#include "actnet/actors/handle.hpp"
+#include "actnet/actors/options.hpp"
+#include "actnet/net/bytes/bytes.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+namespace actnet {
+
+class connection_actor;
+
+/// Commands to a connection, as described with the messages in messages.hpp. Outcomes go to the actor whose code calls
+/// (an `actnet::handler`, or any actor that lives on a loop); a call from anywhere else gets none.
+class connection : public handle {
+ public:
+  connection() = default;
+  explicit connection(caf::strong_actor_ptr target) noexcept;
+  explicit connection(connection_actor& target) noexcept;
+
+  /// Any size is taken while the write queue is below its high mark; see `stream::written`.
+  void write(net::bytes payload, std::uint64_t token = 0) const;
+  void write(std::string_view text, std::uint64_t token = 0) const;
+  void flush(std::uint64_t token) const;
+  void finish() const;
+  void close() const;
+  void abort() const;
+  void pause_reading() const;
+  void resume_reading() const;
+  void stop_reading() const;
+  void set_options(socket_options options) const;
+  /// Zero: none.
+  void set_deadline(std::chrono::nanoseconds from_now) const;
+  void set_idle_timeout(std::chrono::milliseconds timeout) const;
+  void set_owner(caf::actor owner) const;
+
+ private:
+  connection_actor* local_ = nullptr; // the same actor, if it is one of this process
+};
+
+} // namespace actnet

@@ -1,0 +1,327 @@
+#include "actnet/actors/connection_actor.hpp"
+
+#include "actnet/actors/loop_host.hpp"
+#include "actnet/net/socket/system_calls.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/actor_config.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/make_actor.hpp>
+#include <caf/system_messages.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <algorithm>
+
+namespace actnet {
+
+/// A write, flush or finish on its way through the queue, with whom to tell.
+struct connection_actor::outgoing final : net::write_item {
+  caf::strong_actor_ptr sender;
+  caf::message_id request; // of a request, otherwise a plain id
+  std::uint64_t token = 0;
+  bool full = false; // found no room: only its refusal is queued
+};
+
+connection_actor::connection_actor(caf::actor_config& cfg, loop_host& home, connection_birth birth)
+  : lean_actor(cfg, home), stream_(home.loop(), std::move(birth.socket), birth.options, *this),
+    peer_(std::move(birth.peer)), slot_(std::move(birth.slot)) {}
+
+connection_actor::~connection_actor() = default;
+
+caf::strong_actor_ptr connection_actor::make(loop_host& home, connection_birth birth) {
+  auto& system = home.system();
+  caf::actor_config cfg{&home};
+  return caf::make_actor<connection_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg,
+                                                                  home, std::move(birth));
+}
+
+void connection_actor::born_to(caf::strong_actor_ptr owner) {
+  owner_ = std::move(owner);
+  hosted_owner_ = as_hosted(owner_);
+}
+
+void connection_actor::begin() {
+  stream_.begin(owner_ != nullptr);
+  if (owner_)
+    watch(owner_);
+}
+
+// -- commands: noted in whoever's turn it is ---------------------------------------------------------
+
+void connection_actor::write(net::bytes payload, std::uint64_t token, caf::abstract_actor* sender) {
+  auto item = new outgoing;
+  item->token = token;
+  if (sender)
+    item->sender = caf::strong_actor_ptr{sender->ctrl()};
+  if (stream_.reserve(payload.size()))
+    item->payload = std::move(payload);
+  else
+    item->full = true;
+  if (home().is_current()) {
+    queue(item);
+    return;
+  }
+  intrusive_ptr_add_ref(ctrl());
+  if (home().loop().post(&run_queue, this, item))
+    return;
+  if (item->sender) // the loop has ended; the outcome comes from this thread
+    item->sender->enqueue(caf::make_mailbox_element(caf::strong_actor_ptr{ctrl()}, caf::make_message_id(), {},
+                                                    stream::written{token, 0, make_error(errc::shutting_down)}),
+                          nullptr);
+  delete item;
+  intrusive_ptr_release(ctrl());
+}
+
+void connection_actor::run_queue(void* self, void* item) noexcept {
+  auto& me = *static_cast<connection_actor*>(self);
+  me.queue(static_cast<outgoing*>(item));
+  intrusive_ptr_release(me.ctrl());
+}
+
+void connection_actor::queue(outgoing* item) noexcept {
+  if (ended())
+    keep_for_this_turn();
+  if (item->full)
+    stream_.refuse(*item);
+  else if (item->what == net::write_item::kind::finish)
+    stream_.finish(*item);
+  else
+    stream_.write(*item);
+}
+
+bool connection_actor::note(caf::mailbox_element& command) {
+  auto& content = command.content();
+  if (content.size() != 1)
+    return false;
+  const auto make_item = [&command] {
+    auto item = new outgoing;
+    item->sender = command.sender;
+    item->request = command.mid;
+    return item;
+  };
+  if (content.match_elements<stream::write>()) {
+    auto item = make_item();
+    auto& order = content.get_as<stream::write>(0);
+    item->token = order.token;
+    if (stream_.reserve(order.payload.size()))
+      item->payload = order.payload;
+    else
+      item->full = true;
+    queue(item);
+  } else if (content.match_elements<stream::flush>()) {
+    auto item = make_item();
+    item->token = content.get_as<stream::flush>(0).token;
+    queue(item);
+  } else if (content.match_elements<stream::finish>()) {
+    auto item = make_item();
+    item->what = net::write_item::kind::finish;
+    queue(item);
+  } else if (command.mid.is_request()) {
+    return false; // noted and answered at the end of the turn
+  } else if (content.match_elements<stream::close>()) {
+    stream_.close();
+  } else if (content.match_elements<stream::abort>()) {
+    stream_.abort();
+  } else if (content.match_elements<stream::pause_reading>()) {
+    stream_.pause_reading();
+  } else if (content.match_elements<stream::resume_reading>()) {
+    stream_.resume_reading();
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void connection_actor::on_message(caf::mailbox_element& command) {
+  if (command.mid.is_response()) { // to the one request it ever sends, `peer_finished`
+    stream_.end_was_handled();
+    return;
+  }
+  auto& content = command.content();
+  caf::error failed;
+  if (content.match_elements<stream::close>()) {
+    stream_.close();
+  } else if (content.match_elements<stream::abort>()) {
+    stream_.abort();
+  } else if (content.match_elements<stream::pause_reading>()) {
+    stream_.pause_reading();
+  } else if (content.match_elements<stream::resume_reading>()) {
+    stream_.resume_reading();
+  } else if (content.match_elements<stream::stop_reading>()) {
+    stream_.stop_reading();
+  } else if (content.match_elements<stream::set_options>()) {
+    for (const auto& option : content.get_as<stream::set_options>(0).options.list)
+      if (auto done = stream_.socket().set(option); !done && !failed)
+        failed = make_error(done.error());
+  } else if (content.match_elements<stream::set_deadline>()) {
+    const auto in = content.get_as<stream::set_deadline>(0).from_now;
+    stream_.set_deadline(in.count() > 0 ? std::optional{home().loop().now() + in} : std::nullopt);
+  } else if (content.match_elements<stream::set_idle_timeout>()) {
+    stream_.set_idle_timeout(content.get_as<stream::set_idle_timeout>(0).timeout);
+  } else if (content.match_elements<stream::set_owner>()) {
+    const auto& owner = content.get_as<stream::set_owner>(0).owner;
+    if (owner && owner->node() != home().system().node())
+      failed = make_error(errc::not_supported, "the owner of a connection must live in its process");
+    else if (owner)
+      set_owner(owner);
+    else
+      failed = make_error(errc::invalid_argument, "a connection needs an owner");
+  } else if (content.match_elements<stream::get_info>()) {
+    answer(command, describe());
+    return;
+  } else {
+    failed = make_error(errc::unexpected_message);
+  }
+  if (failed)
+    answer(command, std::move(failed));
+  else
+    answer(command, caf::ok_atom_v);
+}
+
+void connection_actor::after_end(caf::mailbox_element& command) {
+  auto& content = command.content();
+  const auto gone = make_error(errc::closed);
+  if (content.match_elements<stream::get_info>())
+    answer(command, describe());
+  else if (content.match_elements<stream::close>() || content.match_elements<stream::abort>())
+    answer(command, caf::ok_atom_v); // closing twice is no mistake
+  else if (command.mid.is_request())
+    answer(command, gone);
+  else if (content.match_elements<stream::write>())
+    send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::write>(0).token, 0, gone});
+  else if (content.match_elements<stream::flush>())
+    send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::flush>(0).token, 0, gone});
+  else if (content.match_elements<stream::finish>())
+    send(command.sender, caf::make_message_id(), stream::finished{gone});
+}
+
+void connection_actor::set_owner(const caf::strong_actor_ptr& owner) {
+  if (owner_ == owner)
+    return;
+  if (owner_)
+    unwatch(owner_);
+  born_to(owner);
+  watch(owner_);
+  stream_.claim();
+}
+
+void connection_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::error& reason) {
+  if (!reason || reason == caf::exit_reason::normal)
+    return; // a linked actor that ended normally takes nobody along
+  if (reason == caf::exit_reason::user_shutdown)
+    stream_.close();
+  else
+    stream_.abort();
+}
+
+void connection_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) {
+  if (source != owner_)
+    return;
+  if (!reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown)
+    stream_.close(net::close_reason::owner_gone);
+  else
+    stream_.abort(net::close_reason::owner_gone, errc::owner_gone);
+}
+
+void connection_actor::abort_now(net::errc cause) {
+  stream_.abort(net::close_reason::aborted, cause);
+}
+
+bool connection_actor::quiescent() const noexcept {
+  return !stream_.is_deferred();
+}
+
+// -- events ------------------------------------------------------------------------------------------
+
+void connection_actor::on_received(net::bytes payload) noexcept {
+  tell(owner_, hosted_owner_, stream::received{std::move(payload)});
+}
+
+bool connection_actor::on_peer_finished() noexcept {
+  if (hosted_owner_ && hosted_owner_->idle() && tell(owner_, hosted_owner_, stream::peer_finished{}))
+    return true;
+  // Sent as a request: its answer tells that the owner has dealt with it and with everything before it, and so that
+  // what the owner wrote in reply has come before the close that may follow.
+  send(owner_, caf::make_message_id(1), stream::peer_finished{});
+  return false;
+}
+
+void connection_actor::on_writable() noexcept {
+  for (auto& who : std::exchange(refused_, {}))
+    if (who != owner_)
+      send(who, caf::make_message_id(), stream::writable{});
+  tell(owner_, hosted_owner_, stream::writable{});
+}
+
+void connection_actor::on_outcome(net::write_item& done, std::error_code cause) noexcept {
+  std::unique_ptr<outgoing> item{static_cast<outgoing*>(&done)};
+  if (!item->sender || (!cause && item->token == 0 && !item->request.is_request()
+                        && item->what == net::write_item::kind::bytes))
+    return;
+  if (item->full && cause == errc::queue_full
+      && std::find(refused_.begin(), refused_.end(), item->sender) == refused_.end())
+    refused_.push_back(item->sender);
+  if (item->request.is_request()) {
+    const auto id = item->request.response_id();
+    if (cause)
+      send(item->sender, id, make_error(static_cast<errc>(cause.value()), item->sent));
+    else if (item->what == net::write_item::kind::finish)
+      send(item->sender, id, stream::finished{});
+    else
+      send(item->sender, id, stream::written{item->token, item->sent, {}});
+  } else if (item->what == net::write_item::kind::finish) {
+    send(item->sender, caf::make_message_id(), stream::finished{make_error(cause)});
+  } else {
+    send(item->sender, caf::make_message_id(), stream::written{item->token, item->sent, make_error(cause)});
+  }
+}
+
+void connection_actor::on_closed(net::close_reason reason, std::error_code cause) noexcept {
+  refused_.clear();
+  const auto owner = std::exchange(owner_, nullptr);
+  if (owner) {
+    unwatch(owner);
+    tell(owner, std::exchange(hosted_owner_, nullptr), stream::closed{reason, make_error(cause)});
+  }
+  slot_ = nullptr;
+  end(cause ? make_error(cause) : caf::error{});
+}
+
+stream::info connection_actor::describe() {
+  stream::info info;
+  info.state = stream_.state();
+  info.peer = peer_;
+  auto& socket = stream_.socket();
+  if (socket)
+    if (auto local = socket.local_endpoint())
+      info.local = *local;
+  const auto& counters = stream_.counters();
+  info.bytes_received = counters.bytes_received;
+  info.bytes_sent = counters.bytes_sent;
+  info.reads = counters.reads;
+  info.writes_done = counters.writes_done;
+  info.writes_failed = counters.writes_failed;
+  info.writes_refused = counters.writes_refused;
+  info.queued_bytes = stream_.queued_bytes();
+  info.credit_outstanding = stream_.credit_outstanding();
+  info.reading_paused = stream_.reading_paused();
+  info.starved = stream_.starved();
+  if (const auto deadline = stream_.deadline())
+    info.deadline_in = *deadline - home().loop().now();
+  info.last_error = make_error(stream_.last_error());
+  if (socket && peer_.transport() == net::transport::tcp) {
+    tcp_info details{};
+    socklen_t size = sizeof details;
+    if (net::sys().getsockopt(socket.fd(), IPPROTO_TCP, TCP_INFO, &details, &size) == 0) {
+      info.round_trip_time = std::chrono::microseconds{details.tcpi_rtt};
+      info.congestion_window = details.tcpi_snd_cwnd;
+      info.retransmits = details.tcpi_total_retrans;
+    }
+  }
+  return info;
+}
+
+} // namespace actnet

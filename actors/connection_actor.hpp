@@ -1,0 +1,85 @@
+// The actor that owns a stream connection: commands in, events out, around net::connection.
+#pragma once
+
+#include "actnet/actors/lean_actor.hpp"
+#include "actnet/actors/messages.hpp"
+#include "actnet/actors/options.hpp"
+#include "actnet/net/connection/connection.hpp"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace actnet {
+
+class connection_count;
+
+/// What counts a connection while it lives: whoever opened it learns of its end by this object's destruction.
+class connection_slot {
+ public:
+  virtual ~connection_slot() = default;
+  virtual const connection_count* count() const noexcept = 0;
+};
+
+/// Everything a connection is born with.
+struct connection_birth {
+  net::stream_socket socket;
+  net::endpoint peer;
+  connection_options options;
+  std::shared_ptr<connection_slot> slot;
+};
+
+class connection_actor final : public lean_actor, private net::connection_owner {
+ public:
+  connection_actor(caf::actor_config& cfg, loop_host& home, connection_birth birth);
+  ~connection_actor() override;
+
+  /// Makes one on `home`; `start` it when its owner is known or is to claim it. Any thread.
+  static caf::strong_actor_ptr make(loop_host& home, connection_birth birth);
+
+  const char* name() const override { return "actnet.connection"; }
+
+  /// The owner it is begun with. Before `start`.
+  void born_to(caf::strong_actor_ptr owner);
+
+  /// `stream::write` from `sender` (null: nobody) without a message. Any thread.
+  void write(net::bytes payload, std::uint64_t token, caf::abstract_actor* sender);
+
+  /// `stream::abort`, in its loop's thread.
+  void abort() noexcept { stream_.abort(); }
+
+  const net::endpoint& peer() const noexcept { return peer_; }
+  const std::shared_ptr<connection_slot>& slot() const noexcept { return slot_; }
+
+ private:
+  struct outgoing;
+
+  void begin() override;
+  bool note(caf::mailbox_element& command) override;
+  void on_message(caf::mailbox_element& command) override;
+  void after_end(caf::mailbox_element& command) override;
+  void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
+  void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
+  void abort_now(net::errc cause) override;
+  bool quiescent() const noexcept override;
+
+  void on_received(net::bytes payload) noexcept override;
+  bool on_peer_finished() noexcept override;
+  void on_writable() noexcept override;
+  void on_outcome(net::write_item& item, std::error_code cause) noexcept override;
+  void on_closed(net::close_reason reason, std::error_code cause) noexcept override;
+
+  void queue(outgoing* item) noexcept;
+  static void run_queue(void* self, void* item) noexcept;
+  void set_owner(const caf::strong_actor_ptr& owner);
+  stream::info describe();
+
+  net::connection stream_;
+  caf::strong_actor_ptr owner_;
+  hosted_actor* hosted_owner_ = nullptr; // `owner_`, if it is one of ours
+  net::endpoint peer_;
+  std::shared_ptr<connection_slot> slot_;
+  std::vector<caf::strong_actor_ptr> refused_; // who is told when the queue is writable again
+};
+
+} // namespace actnet

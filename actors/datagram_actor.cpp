@@ -1,0 +1,429 @@
+#include "actnet/actors/datagram_actor.hpp"
+
+#include "actnet/actors/loop_host.hpp"
+#include "actnet/net/log.hpp"
+
+#include <caf/actor_config.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/make_actor.hpp>
+
+#include <algorithm>
+#include <memory>
+
+namespace actnet {
+
+datagram_actor::datagram_actor(caf::actor_config& cfg, loop_host& home, net::endpoint local, bind_options options,
+                               caf::strong_actor_ptr opener, datagram_handler_factory make_handler)
+  : lean_actor(cfg, home), wanted_local_(std::move(local)), options_(std::move(options)), opener_(std::move(opener)),
+    make_handler_(std::move(make_handler)), credit_(net::credit_account::open(home.loop().bell())) {}
+
+datagram_actor::~datagram_actor() {
+  credit_->close();
+}
+
+caf::strong_actor_ptr datagram_actor::make(loop_host& home, net::endpoint local, bind_options options,
+                                           caf::strong_actor_ptr opener, datagram_handler_factory make_handler) {
+  auto& system = home.system();
+  caf::actor_config cfg{&home};
+  return caf::make_actor<datagram_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg,
+                                                                home, std::move(local), std::move(options),
+                                                                std::move(opener), std::move(make_handler));
+}
+
+// -- beginning ---------------------------------------------------------------------------------------
+
+std::error_code datagram_actor::open() {
+  auto opened = net::datagram_socket::open(wanted_local_, options_.sockets.list);
+  if (!opened)
+    return opened.error();
+  socket_ = std::move(*opened);
+  auto local = socket_.local_endpoint();
+  if (!local)
+    return local.error();
+  counters_.local = *local;
+  auto channel = home().loop().io().open(socket_, *this);
+  if (!channel)
+    return channel.error();
+  channel_ = *channel;
+  return {};
+}
+
+void datagram_actor::begin() {
+  if (auto cause = open()) {
+    fail_to_open(cause);
+    return;
+  }
+  const datagram_socket me{*this};
+  auto owner = opener_;
+  if (make_handler_) {
+    try {
+      owner = caf::actor_cast<caf::strong_actor_ptr>(make_handler_(home(), me));
+    } catch (const std::exception& e) {
+      net::log(net::log_level::error, "actor", std::string{"a datagram handler could not be made: "} + e.what());
+      fail_to_open(errc::other);
+      return;
+    }
+    make_handler_ = nullptr;
+  }
+  if (opener_ && opener_ != owner)
+    send(opener_, caf::make_message_id(), bound{me, counters_.local});
+  opener_ = nullptr;
+  born_to(std::move(owner));
+  if (owner_) {
+    watch(owner_);
+    send(owner_, caf::make_message_id(), bound{me, counters_.local});
+  }
+  update_reading();
+}
+
+void datagram_actor::fail_to_open(std::error_code cause) {
+  socket_.close();
+  send(opener_, caf::make_message_id(), bind_failed{wanted_local_, make_error(cause)});
+  opener_ = nullptr;
+  end(make_error(cause));
+}
+
+void datagram_actor::born_to(caf::strong_actor_ptr owner) {
+  owner_ = std::move(owner);
+  hosted_owner_ = as_hosted(owner_);
+}
+
+// -- sending -----------------------------------------------------------------------------------------
+
+/// An empty datagram takes room in the queue too.
+std::size_t datagram_actor::weight(std::size_t payload_bytes) noexcept {
+  return payload_bytes + sizeof(outgoing);
+}
+
+bool datagram_actor::reserve(std::size_t bytes) noexcept {
+  if (reserved_.fetch_add(weight(bytes), std::memory_order_relaxed) < options_.write_high_bytes)
+    return true;
+  reserved_.fetch_sub(weight(bytes), std::memory_order_relaxed);
+  return false;
+}
+
+void datagram_actor::send_datagram(net::bytes payload, std::optional<net::endpoint> to, std::uint64_t token,
+                                   caf::abstract_actor* sender) {
+  outgoing item;
+  item.to = std::move(to);
+  item.token = token;
+  if (sender)
+    item.sender = caf::strong_actor_ptr{sender->ctrl()};
+  if (reserve(payload.size()))
+    item.payload = std::move(payload);
+  else
+    item.refusal = errc::queue_full;
+  if (home().is_current()) {
+    queue(std::move(item));
+    return;
+  }
+  intrusive_ptr_add_ref(ctrl());
+  auto travelling = std::make_unique<outgoing>(std::move(item));
+  if (home().loop().post(&run_queue, this, travelling.get())) {
+    (void) travelling.release();
+    return;
+  }
+  if (travelling->sender)
+    travelling->sender->enqueue(
+        caf::make_mailbox_element(caf::strong_actor_ptr{ctrl()}, caf::make_message_id(), {},
+                                  datagram::sent{token, make_error(errc::shutting_down)}),
+        nullptr);
+  intrusive_ptr_release(ctrl());
+}
+
+void datagram_actor::run_queue(void* self, void* item) noexcept {
+  auto& me = *static_cast<datagram_actor*>(self);
+  std::unique_ptr<outgoing> arrived{static_cast<outgoing*>(item)};
+  me.queue(std::move(*arrived));
+  intrusive_ptr_release(me.ctrl());
+}
+
+void datagram_actor::queue(outgoing item) noexcept {
+  if (item.refusal == errc::queue_full)
+    passed_high_ = true;
+  if (ended())
+    keep_for_this_turn();
+  if (item.refusal == errc::none && (ended() || closing_ || abort_asked_)) {
+    reserved_.fetch_sub(weight(item.payload.size()), std::memory_order_relaxed);
+    item.payload = {};
+    item.refusal = errc::closed;
+  }
+  if (item.refusal == errc::none)
+    queue_.push_back(std::move(item));
+  else
+    refused_.push_back(std::move(item));
+  defer();
+}
+
+std::optional<net::datagram_target::outgoing> datagram_actor::next_datagram() noexcept {
+  if (queue_.empty())
+    return std::nullopt;
+  const auto& next = queue_.front();
+  return net::datagram_target::outgoing{{next.payload.data(), next.payload.size()}, next.to ? &*next.to : nullptr};
+}
+
+void datagram_actor::on_datagram_sent(std::error_code cause) noexcept {
+  auto item = std::move(queue_.front());
+  queue_.pop_front();
+  reserved_.fetch_sub(weight(item.payload.size()), std::memory_order_relaxed);
+  if (cause) {
+    ++counters_.send_failed;
+  } else {
+    ++counters_.sent;
+    counters_.sent_bytes += item.payload.size();
+  }
+  tell_outcome(item, cause);
+  if (passed_high_ || closing_)
+    defer();
+}
+
+void datagram_actor::tell_outcome(outgoing& item, std::error_code cause) {
+  if (!item.sender)
+    return;
+  if (cause == errc::queue_full && std::find(waiting_.begin(), waiting_.end(), item.sender) == waiting_.end())
+    waiting_.push_back(item.sender);
+  if (item.request.is_request() && cause)
+    send(item.sender, item.request.response_id(), make_error(cause));
+  else if (item.request.is_request())
+    send(item.sender, item.request.response_id(), datagram::sent{item.token, {}});
+  else if (cause || item.token != 0)
+    send(item.sender, caf::make_message_id(), datagram::sent{item.token, make_error(cause)});
+}
+
+// -- receiving ---------------------------------------------------------------------------------------
+
+void datagram_actor::on_datagram(net::bytes payload, const net::received_datagram& info) noexcept {
+  ++counters_.received;
+  counters_.received_bytes += payload.size();
+  counters_.truncated += info.truncated;
+  counters_.dropped = info.dropped;
+  payload.charge_to(*credit_);
+  tell(owner_, hosted_owner_, datagram::received{std::move(payload), info.from, info.to, info.truncated});
+  if (credit_->outstanding() >= options_.read_credit_bytes)
+    update_reading();
+}
+
+void datagram_actor::on_receive_error(std::error_code cause) noexcept {
+  ++counters_.receive_errors;
+  if (net::log_enabled(net::log_level::debug))
+    net::log_limited(net::log_level::debug, "datagram", counters_.local.to_string() + ": " + cause.message());
+}
+
+void datagram_actor::update_reading() noexcept {
+  const auto wanted = !paused_ && !closing_ && owner_;
+  auto starves = wanted && credit_->outstanding() >= options_.read_credit_bytes;
+  if (starves) {
+    credit_->await_release();
+    starves = credit_->outstanding() >= options_.read_credit_bytes;
+  }
+  if (starves != starved_) {
+    starved_ = starves;
+    if (starves) {
+      home().loop().await_credit(at_end_of_turn_);
+    } else {
+      credit_->stop_awaiting();
+      home().loop().stop_awaiting_credit(at_end_of_turn_);
+    }
+  }
+  const auto read = wanted && !starves;
+  if (read == reading_)
+    return;
+  reading_ = read;
+  if (read)
+    home().loop().io().start_reading(channel_);
+  else
+    home().loop().io().stop_reading(channel_);
+}
+
+// -- the end of a turn -------------------------------------------------------------------------------
+
+void datagram_actor::finish_turn() noexcept {
+  for (auto& item : std::exchange(refused_, {})) {
+    ++counters_.send_failed;
+    tell_outcome(item, item.refusal);
+  }
+  if (ended() || channel_ == net::channel::none)
+    return;
+  if (abort_asked_) {
+    close(ending_, ending_cause_);
+    return;
+  }
+  if (!queue_.empty())
+    home().loop().io().send(channel_);
+  if (closing_ && queue_.empty()) {
+    close(ending_, ending_cause_);
+    return;
+  }
+  if (passed_high_ && reserved_.load(std::memory_order_relaxed) <= options_.write_low_bytes) {
+    passed_high_ = false;
+    for (auto& who : std::exchange(waiting_, {}))
+      if (who != owner_)
+        send(who, caf::make_message_id(), datagram::writable{});
+    tell(owner_, hosted_owner_, datagram::writable{});
+  }
+  update_reading();
+}
+
+void datagram_actor::close(close_reason reason, std::error_code cause) noexcept {
+  if (starved_) {
+    credit_->stop_awaiting();
+    home().loop().stop_awaiting_credit(at_end_of_turn_);
+  }
+  home().loop().io().close(std::exchange(channel_, net::channel::none));
+  socket_.close();
+  closing_ = true;
+  while (!queue_.empty()) {
+    auto item = std::move(queue_.front());
+    queue_.pop_front();
+    ++counters_.send_failed;
+    tell_outcome(item, cause ? cause : net::make_error_code(errc::closed));
+  }
+  waiting_.clear();
+  const auto owner = std::exchange(owner_, nullptr);
+  if (owner) {
+    unwatch(owner);
+    tell(owner, std::exchange(hosted_owner_, nullptr), datagram::closed{reason, make_error(cause)});
+  }
+  end(make_error(cause));
+}
+
+// -- commands ----------------------------------------------------------------------------------------
+
+bool datagram_actor::note(caf::mailbox_element& command) {
+  auto& content = command.content();
+  if (!content.match_elements<datagram::send>())
+    return false;
+  auto& order = content.get_as<datagram::send>(0);
+  outgoing item;
+  item.to = order.to;
+  item.token = order.token;
+  item.sender = command.sender;
+  item.request = command.mid;
+  if (reserve(order.payload.size()))
+    item.payload = order.payload;
+  else
+    item.refusal = errc::queue_full;
+  queue(std::move(item));
+  return true;
+}
+
+void datagram_actor::on_message(caf::mailbox_element& command) {
+  auto& content = command.content();
+  auto failed = caf::error{};
+  const auto check = [&failed](const net::result<void>& done) {
+    if (!done && !failed)
+      failed = make_error(done.error());
+  };
+  if (content.match_elements<datagram::connect>()) {
+    const auto& peer = content.get_as<datagram::connect>(0).peer;
+    const auto done = socket_.connect(peer);
+    check(done);
+    if (done) {
+      counters_.peer = peer;
+      if (auto local = socket_.local_endpoint()) // the kernel may have chosen an address only now
+        counters_.local = *local;
+    }
+  } else if (content.match_elements<datagram::disconnect>()) {
+    check(socket_.disconnect());
+    counters_.peer = std::nullopt;
+  } else if (content.match_elements<datagram::join_group>()) {
+    check(socket_.set(content.get_as<datagram::join_group>(0).group));
+  } else if (content.match_elements<datagram::leave_group>()) {
+    check(socket_.set(content.get_as<datagram::leave_group>(0).group));
+  } else if (content.match_elements<datagram::set_options>()) {
+    for (const auto& option : content.get_as<datagram::set_options>(0).options.list)
+      check(socket_.set(option));
+  } else if (content.match_elements<datagram::pause_reading>()) {
+    paused_ = true;
+    defer();
+  } else if (content.match_elements<datagram::resume_reading>()) {
+    paused_ = false;
+    defer();
+  } else if (content.match_elements<datagram::set_owner>()) {
+    const auto& owner = content.get_as<datagram::set_owner>(0).owner;
+    if (!owner || owner->node() != home().system().node()) {
+      failed = make_error(errc::invalid_argument, "a datagram socket needs an owner in its own process");
+    } else if (owner != owner_) {
+      if (owner_)
+        unwatch(owner_);
+      born_to(owner);
+      watch(owner_);
+      defer();
+    }
+  } else if (content.match_elements<datagram::close>() || content.match_elements<drain>()) {
+    closing_ = true;
+    defer();
+  } else if (content.match_elements<datagram::get_info>()) {
+    answer(command, describe());
+    return;
+  } else {
+    failed = make_error(errc::unexpected_message);
+  }
+  if (failed)
+    answer(command, std::move(failed));
+  else
+    answer(command, caf::ok_atom_v);
+}
+
+void datagram_actor::after_end(caf::mailbox_element& command) {
+  auto& content = command.content();
+  if (content.match_elements<datagram::get_info>())
+    answer(command, describe());
+  else if (content.match_elements<datagram::close>() || content.match_elements<drain>())
+    answer(command, caf::ok_atom_v);
+  else if (command.mid.is_request())
+    answer(command, make_error(errc::closed));
+  else if (content.match_elements<datagram::send>())
+    send(command.sender, caf::make_message_id(),
+         datagram::sent{content.get_as<datagram::send>(0).token, make_error(errc::closed)});
+}
+
+datagram::info datagram_actor::describe() {
+  auto info = counters_;
+  info.queued_bytes = 0;
+  for (const auto& item : queue_)
+    info.queued_bytes += item.payload.size();
+  info.credit_outstanding = credit_->outstanding();
+  return info;
+}
+
+void datagram_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::error& reason) {
+  if (!reason || reason == caf::exit_reason::normal)
+    return;
+  if (reason == caf::exit_reason::user_shutdown)
+    closing_ = true;
+  else
+    abort_now(errc::aborted);
+  defer();
+}
+
+void datagram_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) {
+  if (source != owner_)
+    return;
+  ending_ = close_reason::owner_gone;
+  if (!reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown) {
+    closing_ = true;
+  } else {
+    abort_asked_ = true;
+    ending_cause_ = errc::owner_gone;
+  }
+  defer();
+}
+
+void datagram_actor::abort_now(errc cause) {
+  abort_asked_ = true;
+  ending_ = close_reason::aborted;
+  ending_cause_ = cause;
+  defer();
+}
+
+void datagram_actor::defer() noexcept {
+  home().loop().defer(at_end_of_turn_);
+}
+
+bool datagram_actor::quiescent() const noexcept {
+  return !at_end_of_turn_.is_deferred();
+}
+
+} // namespace actnet

@@ -1,0 +1,105 @@
+// The actor that owns a datagram socket.
+#pragma once
+
+#include "actnet/actors/lean_actor.hpp"
+#include "actnet/actors/messages.hpp"
+#include "actnet/actors/options.hpp"
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <vector>
+
+namespace actnet {
+
+/// Makes the handler of a datagram socket on its loop. Empty: the opener owns the socket.
+using datagram_handler_factory = std::function<caf::actor(loop_host&, const datagram_socket&)>;
+
+class datagram_actor final : public lean_actor, private net::datagram_target {
+ public:
+  datagram_actor(caf::actor_config& cfg, loop_host& home, net::endpoint local, bind_options options,
+                 caf::strong_actor_ptr opener, datagram_handler_factory make_handler);
+  ~datagram_actor() override;
+
+  static caf::strong_actor_ptr make(loop_host& home, net::endpoint local, bind_options options,
+                                    caf::strong_actor_ptr opener, datagram_handler_factory make_handler);
+
+  const char* name() const override { return "actnet.datagram"; }
+
+  /// `datagram::send` from `sender` (null: nobody) without a message. Any thread.
+  void send_datagram(net::bytes payload, std::optional<net::endpoint> to, std::uint64_t token,
+                     caf::abstract_actor* sender);
+
+ private:
+  struct outgoing {
+    net::bytes payload;
+    std::optional<net::endpoint> to;
+    std::uint64_t token = 0;
+    caf::strong_actor_ptr sender;
+    caf::message_id request;
+    errc refusal = errc::none; // why it was never queued
+  };
+
+  class end_of_turn final : public net::deferred {
+   public:
+    explicit end_of_turn(datagram_actor& self) noexcept : self_(self) {}
+    void serve() noexcept override { self_.finish_turn(); }
+
+   private:
+    datagram_actor& self_;
+  };
+
+  void begin() override;
+  bool note(caf::mailbox_element& command) override;
+  void on_message(caf::mailbox_element& command) override;
+  void after_end(caf::mailbox_element& command) override;
+  void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
+  void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
+  void abort_now(errc cause) override;
+  bool quiescent() const noexcept override;
+
+  void on_datagram(net::bytes payload, const net::received_datagram& info) noexcept override;
+  void on_receive_error(std::error_code cause) noexcept override;
+  std::optional<net::datagram_target::outgoing> next_datagram() noexcept override;
+  void on_datagram_sent(std::error_code cause) noexcept override;
+  void finish_turn() noexcept;
+  void defer() noexcept;
+
+  void fail_to_open(std::error_code cause);
+  std::error_code open();
+  bool reserve(std::size_t bytes) noexcept;
+  static std::size_t weight(std::size_t payload_bytes) noexcept;
+  void queue(outgoing item) noexcept;
+  static void run_queue(void* self, void* item) noexcept;
+  void tell_outcome(outgoing& item, std::error_code cause);
+  void born_to(caf::strong_actor_ptr owner);
+  void close(close_reason reason, std::error_code cause) noexcept;
+  void update_reading() noexcept;
+  datagram::info describe();
+
+  const net::endpoint wanted_local_;
+  const bind_options options_;
+  caf::strong_actor_ptr opener_;
+  datagram_handler_factory make_handler_;
+  end_of_turn at_end_of_turn_{*this};
+  net::datagram_socket socket_;
+  net::channel channel_ = net::channel::none;
+  caf::strong_actor_ptr owner_;
+  hosted_actor* hosted_owner_ = nullptr;
+  net::credit_account* credit_;
+  std::atomic<std::size_t> reserved_{0};
+  std::deque<outgoing> queue_;
+  std::vector<outgoing> refused_;
+  std::vector<caf::strong_actor_ptr> waiting_; // who is told when the queue is writable again
+  datagram::info counters_;
+  close_reason ending_ = close_reason::requested;
+  std::error_code ending_cause_;
+  bool paused_ = false;
+  bool reading_ = false;
+  bool starved_ = false;
+  bool passed_high_ = false;
+  bool closing_ = false; // what is queued is sent first
+  bool abort_asked_ = false;
+};
+
+} // namespace actnet

@@ -1,0 +1,38 @@
+// The border: `net::errc` becomes a `caf::error` here, once.
+#pragma once
+
+#include "actnet/net/error.hpp"
+
+#include <caf/error.hpp>
+
+#include <cstdint>
+#include <string>
+#include <system_error>
+
+namespace actnet {
+
+using net::errc;
+
+/// The category of the library's errors.
+constexpr caf::atom_value error_category = caf::atom("actnet");
+
+/// No error for no error. The context may carry a count of bytes (see `bytes_of`) or a sentence.
+caf::error make_error(errc code);
+caf::error make_error(errc code, std::uint64_t bytes);
+caf::error make_error(errc code, std::string sentence);
+caf::error make_error(std::error_code cause);
+
+/// The library's code in `e`: `none` for no error, `other` for an error of somebody else.
+errc code_of(const caf::error& e);
+
+/// The bytes that were done before an operation failed; 0 if the error does not say.
+std::uint64_t bytes_of(const caf::error& e);
+
+/// A clear phrase for a person: "connection refused".
+std::string to_text(const caf::error& e);
+
+inline bool operator==(const caf::error& e, errc code) {
+  return code_of(e) == code;
+}
+
+} // namespace actnet

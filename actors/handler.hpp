@@ -1,0 +1,47 @@
+// The base class of actors that handle sockets: an event-based actor with sensible answers to what it does not handle.
+#pragma once
+
+#include "actnet/actors/hosted_actor.hpp"
+#include "actnet/actors/messages.hpp"
+#include "actnet/actors/open.hpp"
+
+#include <caf/behavior.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace actnet {
+
+/// Override `make_behavior` and handle what matters. For what a behaviour does not mention:
+/// - `closed` (stream, datagram, listener): the actor ends, with the cause if there is one;
+/// - `peer_finished`, `writable`, `finished`, `listening`, `bound`, `connected`: nothing is to be done;
+/// - `written` and `sent` with a cause: logged at level debug (the connection's end follows, or the peer is slow);
+/// - `listen_failed`, `bind_failed`, `connect_failed`: the actor ends with the cause;
+/// - `accepted`: the connection is aborted: nobody wants it;
+/// - any other request is answered with the error `unexpected_message`, any other message is logged and dropped.
+///
+/// A handler that ends normally closes its connection, one that fails or is killed aborts it. What an exception says is
+/// logged, and ends the actor.
+class handler : public hosted_actor {
+ public:
+  explicit handler(caf::actor_config& cfg);
+
+  /// Opens sockets that belong to this actor; see open.hpp.
+  listen_order listen(endpoint_argument local, listen_options options = {});
+  connect_order connect_to(endpoint_argument remote, connect_options options = {});
+  bind_order bind(endpoint_argument local, bind_options options = {});
+
+  /// Told of each actor that owns a socket opened by the above. By default nothing is to be done.
+  virtual void opened(const caf::actor& socket);
+
+  /// Ends the program that `actnet::run` runs, as a signal would: drained, with this exit code. A deadline of zero
+  /// does not wait for connections that are still open.
+  void stop_program(int exit_code = 0, std::optional<std::chrono::milliseconds> drain_deadline = {});
+
+  /// The same with exit code 1 and one line on stderr: `PROGRAM: why`.
+  void fail_program(std::string why);
+};
+
+} // namespace actnet

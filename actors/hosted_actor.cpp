@@ -1,0 +1,85 @@
+#include "actnet/actors/hosted_actor.hpp"
+
+#include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/this_actor.hpp"
+#include "actnet/net/log.hpp"
+
+#include <caf/sec.hpp>
+
+#include <exception>
+#include <string>
+
+namespace actnet {
+
+namespace {
+
+caf::error describe_exception(caf::scheduled_actor* self, std::exception_ptr& cause) {
+  std::string what = "an unknown exception";
+  try {
+    std::rethrow_exception(cause);
+  } catch (const std::exception& e) {
+    what = e.what();
+  } catch (...) {
+  }
+  net::log(net::log_level::error, "actor",
+           std::string{self->name()} + "#" + std::to_string(self->id()) + " ended by an exception: " + what);
+  return caf::make_error(caf::sec::runtime_error, std::move(what));
+}
+
+} // namespace
+
+hosted_actor::hosted_actor(caf::actor_config& cfg)
+  : event_based_actor(cfg), home_(dynamic_cast<loop_host*>(cfg.host)) {
+  set_exception_handler([this](std::exception_ptr& cause) { return describe_exception(this, cause); });
+}
+
+bool hosted_actor::idle() noexcept {
+  return home_ && home_->is_current() && getf(is_initialized_flag)
+         && !getf(is_terminated_flag | is_shutting_down_flag | has_timeout_flag) && mailbox().blocked()
+         && awaited_responses_.empty() && get_normal_queue().cache().empty() && get_urgent_queue().cache().empty();
+}
+
+delivery hosted_actor::deliver(caf::mailbox_element& element) {
+  running_actor scope{*this};
+  home_->running(*this);
+  switch (activate(home_, element)) {
+    case activation_result::terminated: return delivery::ended;
+    case activation_result::skipped: return delivery::skipped;
+    case activation_result::success:
+    case activation_result::dropped: break;
+  }
+  return delivery::done;
+}
+
+void hosted_actor::enqueue(caf::mailbox_element_ptr message, caf::execution_unit* unit) {
+  event_based_actor::enqueue(std::move(message), home_ ? home_ : unit);
+}
+
+void hosted_actor::launch(caf::execution_unit* unit, bool lazy, bool hide) {
+  // Never lazy on a loop: the host takes hold of the actor when it runs for the first time.
+  event_based_actor::launch(home_ ? home_ : unit, lazy && !home_, hide);
+}
+
+caf::resumable::subtype_t hosted_actor::subtype() const {
+  // Other execution units must not take it for one of theirs.
+  return home_ ? caf::resumable::io_actor : caf::resumable::scheduled_actor;
+}
+
+caf::resumable::resume_result hosted_actor::resume(caf::execution_unit* unit, std::size_t max_throughput) {
+  running_actor scope{*this};
+  if (home_) {
+    if (place_ == not_adopted && !getf(is_cleaned_up_flag))
+      home_->adopt(*this);
+    home_->running(*this);
+  }
+  return event_based_actor::resume(unit, max_throughput);
+}
+
+bool hosted_actor::cleanup(caf::error&& reason, caf::execution_unit* unit) {
+  const auto ended = event_based_actor::cleanup(std::move(reason), unit);
+  if (home_ && place_ != not_adopted)
+    home_->retire(*this);
+  return ended;
+}
+
+} // namespace actnet

@@ -1,0 +1,345 @@
+#include "actnet/actors/listener_actor.hpp"
+
+#include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/loops.hpp"
+#include "actnet/net/log.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/actor_config.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/make_actor.hpp>
+#include <caf/system_messages.hpp>
+
+
+namespace actnet {
+
+listener_actor::listener_actor(caf::actor_config& cfg, loop_host& home, std::shared_ptr<listener_plan> plan,
+                               caf::strong_actor_ptr leader, net::listener_socket socket)
+  : lean_actor(cfg, home), plan_(std::move(plan)), leader_(std::move(leader)), socket_(std::move(socket)),
+    sharded_(leader_ != nullptr) {}
+
+caf::strong_actor_ptr listener_actor::make_on(loop_host& home, std::shared_ptr<listener_plan> plan,
+                                              caf::strong_actor_ptr leader, net::listener_socket socket) {
+  auto& system = home.system();
+  caf::actor_config cfg{&home};
+  return caf::make_actor<listener_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg,
+                                                                home, std::move(plan), std::move(leader),
+                                                                std::move(socket));
+}
+
+caf::strong_actor_ptr listener_actor::make(std::shared_ptr<listener_plan> plan) {
+  auto& home = plan->all.next();
+  auto adopted = std::move(plan->adopted);
+  return make_on(home, std::move(plan), nullptr, std::move(adopted));
+}
+
+// -- beginning ---------------------------------------------------------------------------------------
+
+std::error_code listener_actor::open() {
+  const auto& options = plan_->options;
+  if (!socket_) {
+    net::listener_options wanted;
+    wanted.backlog = options.backlog;
+    wanted.reuse_address = options.reuse_address;
+    wanted.v6_only = options.v6_only;
+    const auto sharded = options.shard == shard::reuse_port && plan_->local.is_ip() && plan_->all.size() > 1;
+    wanted.reuse_port = sharded;
+    sharded_ = sharded;
+    if (sharded) {
+      auto opened = net::listener_socket::open_shards(plan_->local, wanted, plan_->all.size());
+      if (!opened)
+        return opened.error();
+      // The leader keeps the socket of its own loop.
+      std::size_t next = 0;
+      for (std::size_t i = 0; i < plan_->all.size(); ++i) {
+        auto& socket = (*opened)[next++];
+        if (&plan_->all.at(i) == &home())
+          socket_ = std::move(socket);
+        else
+          shards_.push_back(make_on(plan_->all.at(i), plan_, caf::strong_actor_ptr{ctrl()}, std::move(socket)));
+      }
+    } else {
+      auto opened = net::listener_socket::open(plan_->local, wanted);
+      if (!opened)
+        return opened.error();
+      socket_ = std::move(*opened);
+    }
+  }
+  auto local = socket_.local_endpoint();
+  if (!local)
+    return local.error();
+  local_ = *local;
+  auto channel = home().loop().io().open(socket_, *this);
+  if (!channel)
+    return channel.error();
+  channel_ = *channel;
+  return {};
+}
+
+void listener_actor::begin() {
+  if (auto cause = open()) {
+    socket_.close();
+    shards_.clear();
+    if (is_leader())
+      send(plan_->owner, caf::make_message_id(), listen_failed{plan_->local, make_error(cause)});
+    end(make_error(cause));
+    return;
+  }
+  for (auto& shard : shards_) {
+    watch(shard);
+    static_cast<listener_actor&>(*shard->get()).start();
+  }
+  if (is_leader() && plan_->owner) {
+    watch(plan_->owner);
+    send(plan_->owner, caf::make_message_id(), listening{local_});
+  }
+}
+
+bool listener_plan::take_allowed() noexcept {
+  auto left = allowed.load();
+  do {
+    if (left == 0)
+      return false;
+  } while (left > 0 && !allowed.compare_exchange_weak(left, left - 1));
+  return true;
+}
+
+void listener_plan::give_back_allowed() noexcept {
+  auto left = allowed.load();
+  while (left >= 0 && !allowed.compare_exchange_weak(left, left + 1)) {}
+}
+
+// -- accepting ---------------------------------------------------------------------------------------
+
+bool listener_actor::wants_connection() noexcept {
+  if (armed() && !draining_)
+    return false; // the kernel has no descriptors just now
+  if (!stopping_ && (paused_ || !plan_->take_allowed()))
+    return false;
+  held_ = plan_->count->take(caf::strong_actor_ptr{ctrl()});
+  if (held_)
+    return true;
+  if (stopping_)
+    close_socket();
+  else
+    plan_->give_back_allowed();
+  return false;
+}
+
+void listener_actor::on_accepted(net::listener_socket::accepted connection) noexcept {
+  auto& where = sharded_ ? home() : plan_->all.next();
+  auto slot = std::move(held_);
+  if (&where == &home()) {
+    open_here(where, plan_, std::move(connection), std::move(slot));
+    return;
+  }
+  struct parcel {
+    loop_host* home;
+    std::shared_ptr<listener_plan> plan;
+    net::listener_socket::accepted connection;
+    std::shared_ptr<connection_slot> slot;
+  };
+  auto given = std::make_unique<parcel>(parcel{&where, plan_, std::move(connection), std::move(slot)});
+  const auto posted = where.loop().post(
+      [](void* object, void*) noexcept {
+        std::unique_ptr<parcel> p{static_cast<parcel*>(object)};
+        open_here(*p->home, p->plan, std::move(p->connection), std::move(p->slot));
+      },
+      given.get(), nullptr);
+  if (posted)
+    (void) given.release();
+}
+
+/// In the thread of `home`.
+void listener_actor::open_here(loop_host& home, const std::shared_ptr<listener_plan>& plan,
+                               net::listener_socket::accepted connection,
+                               std::shared_ptr<connection_slot> slot) noexcept {
+  if (connection.socket.transport() == net::transport::tcp)
+    (void) connection.socket.set(net::no_delay{true});
+  if (auto done = connection.socket.set_all(plan->options.sockets.list); !done)
+    net::log_limited(net::log_level::warning, "accept",
+                     "an option could not be set on an accepted connection: " + done.error().message());
+  net::endpoint local;
+  if (!plan->make_handler)
+    if (auto found = connection.socket.local_endpoint())
+      local = *found;
+  auto peer = connection.peer;
+  const auto opened = open_connection(
+      home, {std::move(connection.socket), std::move(connection.peer), plan->options.connection, std::move(slot)},
+      plan->make_handler, nullptr);
+  if (!plan->make_handler && opened && plan->owner)
+    plan->owner->enqueue(caf::make_mailbox_element(opened.pointer(), caf::make_message_id(), {},
+                                                   accepted{opened, std::move(local), std::move(peer)}),
+                         &home);
+}
+
+void listener_actor::on_accept_failed(std::error_code cause) noexcept {
+  held_ = nullptr;
+  if (!stopping_)
+    plan_->give_back_allowed();
+  if (cause == errc::would_block) {
+    if (stopping_)
+      close_socket();
+    return;
+  }
+  if (cause == errc::connection_aborted)
+    return;
+  net::log_limited(net::log_level::warning, "accept",
+                   local_.to_string() + ": cannot accept a connection: " + cause.message() + "; trying again in "
+                       + std::to_string(plan_->options.accept_pause.count()) + " ms");
+  if (stopping_)
+    close_socket();
+  else
+    home().loop().timers().arm(*this, home().loop().now() + plan_->options.accept_pause);
+}
+
+void listener_actor::on_timer(net::time_point now) noexcept {
+  if (!draining_) {
+    accept_more();
+  } else if (!aborted_ && drain_until_ && now >= *drain_until_) {
+    aborted_ = true;
+    abort_connections(plan_->all, plan_->count);
+  }
+}
+
+void listener_actor::accept_more() noexcept {
+  if (channel_ != net::channel::none)
+    home().loop().io().accept_more(channel_);
+}
+
+// -- ending ------------------------------------------------------------------------------------------
+
+/// Takes what waits in the backlog first: closing would reset connections that their peers think made.
+void listener_actor::stop() noexcept {
+  if (std::exchange(stopping_, true))
+    return;
+  home().loop().timers().cancel(*this);
+  for (const auto& shard : shards_)
+    send(shard, caf::make_message_id(), stop_listening{});
+  accept_more();
+}
+
+/// A deadline of zero takes nothing any more, and ends what there is.
+void listener_actor::begin_drain(std::chrono::milliseconds deadline) noexcept {
+  drain_until_ = home().loop().now() + deadline;
+  stop();
+  draining_ = true;
+  home().loop().timers().arm(*this, *drain_until_);
+  if (deadline.count() <= 0)
+    close_socket();
+  else
+    finish_if_done();
+}
+
+void listener_actor::close_socket() noexcept {
+  if (channel_ == net::channel::none)
+    return;
+  home().loop().io().close(std::exchange(channel_, net::channel::none));
+  socket_.close();
+  finish_if_done();
+}
+
+void listener_actor::finish_if_done() noexcept {
+  if (channel_ != net::channel::none || !shards_.empty() || ended())
+    return;
+  if (draining_) {
+    if (plan_->count->await_end(caf::strong_actor_ptr{ctrl()}))
+      return; // `slot_returned` brings us back here
+  }
+  finish({});
+}
+
+void listener_actor::finish(caf::error cause) noexcept {
+  home().loop().timers().cancel(*this);
+  for (auto& request : stop_requests_)
+    answer(request, caf::ok_atom_v);
+  stop_requests_.clear();
+  if (is_leader() && plan_->owner) {
+    unwatch(plan_->owner);
+    send(plan_->owner, caf::make_message_id(), listener_closed{local_, cause});
+  }
+  end(std::move(cause));
+}
+
+void listener_actor::abort_now(errc cause) {
+  if (ended())
+    return;
+  for (const auto& shard : shards_)
+    send(shard, caf::make_message_id(), caf::exit_msg{address(), caf::exit_reason::kill});
+  shards_.clear();
+  if (channel_ != net::channel::none)
+    home().loop().io().close(std::exchange(channel_, net::channel::none));
+  socket_.close();
+  finish(make_error(cause));
+}
+
+// -- commands ----------------------------------------------------------------------------------------
+
+bool listener_actor::note(caf::mailbox_element&) {
+  return false;
+}
+
+void listener_actor::on_message(caf::mailbox_element& command) {
+  auto& content = command.content();
+  const auto forward = [this](auto order) {
+    for (const auto& shard : shards_)
+      send(shard, caf::make_message_id(), order);
+  };
+  if (content.match_elements<slot_returned>()) {
+    if (draining_ && channel_ == net::channel::none)
+      finish_if_done();
+    else
+      accept_more();
+    return;
+  }
+  if (content.match_elements<pause_accepting>()) {
+    paused_ = true;
+    forward(pause_accepting{});
+  } else if (content.match_elements<resume_accepting>()) {
+    const auto order = content.get_as<resume_accepting>(0);
+    paused_ = false;
+    plan_->allowed.store(order.connections == 0 ? -1 : static_cast<std::int64_t>(order.connections));
+    forward(order);
+    accept_more();
+  } else if (content.match_elements<stop_listening>()) {
+    stop_requests_.push_back(answer_later(command));
+    stop();
+    return;
+  } else if (content.match_elements<drain>()) {
+    stop_requests_.push_back(answer_later(command));
+    begin_drain(content.get_as<drain>(0).deadline);
+    return;
+  } else {
+    answer(command, make_error(errc::unexpected_message));
+    return;
+  }
+  answer(command, caf::ok_atom_v);
+}
+
+void listener_actor::after_end(caf::mailbox_element& command) {
+  if (command.content().match_elements<stop_listening>() || command.content().match_elements<drain>())
+    answer(command, caf::ok_atom_v);
+  else
+    answer(command, make_error(errc::closed));
+}
+
+void listener_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::error& reason) {
+  if (!reason || reason == caf::exit_reason::normal)
+    return;
+  if (reason == caf::exit_reason::user_shutdown)
+    stop();
+  else
+    abort_now(errc::aborted);
+}
+
+void listener_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error&) {
+  if (source == plan_->owner) {
+    stop();
+    return;
+  }
+  if (std::erase(shards_, source) > 0)
+    finish_if_done();
+}
+
+} // namespace actnet

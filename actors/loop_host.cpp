@@ -1,0 +1,209 @@
+#include "actnet/actors/loop_host.hpp"
+
+#include "actnet/actors/hosted_actor.hpp"
+#include "actnet/actors/lean_actor.hpp"
+#include "actnet/net/log.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/scheduler/abstract_coordinator.hpp>
+#include <caf/send.hpp>
+
+#include <cxxabi.h>
+#include <pthread.h>
+
+#include <cstdlib>
+
+namespace actnet {
+
+namespace {
+
+/// Messages of one actor before the next has its turn.
+constexpr std::size_t quantum = 64;
+
+thread_local loop_host* host_of_this_thread = nullptr;
+
+} // namespace
+
+loop_host::loop_host(caf::actor_system& system, std::unique_ptr<net::loop> home)
+  : execution_unit(&system), loop_(std::move(home)) {
+  loop_->set_resident(this);
+}
+
+loop_host::~loop_host() {
+  if (thread_.joinable())
+    stop();
+}
+
+loop_host* loop_host::current() noexcept {
+  return host_of_this_thread;
+}
+
+void loop_host::start(const std::string& thread_name) {
+  thread_ = std::thread{[this, thread_name] {
+    pthread_setname_np(pthread_self(), thread_name.substr(0, 15).c_str());
+    main();
+  }};
+}
+
+void loop_host::main() {
+  host_of_this_thread = this;
+  loop_->run();
+  // What was posted before the end still runs; later posts are refused.
+  loop_->close_inbox();
+  run_ready();
+  loop_->after_turn();
+  loop_->timers().cancel(patience_);
+  host_of_this_thread = nullptr;
+  ended_.store(true);
+}
+
+void loop_host::stop(std::chrono::milliseconds patience) {
+  if (!thread_.joinable()) { // never started: pumped by hand, or not at all
+    loop_->close_inbox();
+    return;
+  }
+  struct order {
+    loop_host* host;
+    std::chrono::milliseconds patience;
+  } stop_order{this, patience};
+  loop_->post(
+      [](void* given, void*) noexcept {
+        const auto o = *static_cast<order*>(given);
+        o.host->abort_all(o.patience);
+      },
+      &stop_order, nullptr);
+  thread_.join();
+}
+
+void loop_host::abort_all(std::chrono::milliseconds patience) noexcept {
+  ends_when_empty_ = true;
+  loop_->timers().arm(patience_, loop_->time().now() + patience);
+  for_each_lean([](lean_actor& who) { who.abort_now(net::errc::shutting_down); });
+  const auto snapshot = hosted_;
+  for (auto who : snapshot)
+    caf::anon_send_exit(caf::actor_cast<caf::actor>(who), caf::exit_reason::kill);
+  loop_->defer(*this); // there may be nobody
+}
+
+void loop_host::patience_timer::on_timer(net::time_point) noexcept {
+  net::log(net::log_level::warning, "shutdown",
+           std::to_string(host_.live_actors()) + " actors did not end when their loop stopped");
+  host_.loop_->stop();
+}
+
+// -- running actors --------------------------------------------------------------------------------
+
+void loop_host::exec_later(caf::resumable* job) {
+  if (job->subtype() == caf::resumable::scheduled_actor) {
+    system().scheduler().enqueue(job);
+  } else if (is_current()) {
+    ready_.push_back(job);
+  } else if (!loop_->post(&run_job, this, job)) {
+    intrusive_ptr_release(job);
+  }
+}
+
+void loop_host::run_job(void* self, void* job) noexcept {
+  static_cast<loop_host*>(self)->resume(static_cast<caf::resumable*>(job));
+}
+
+void loop_host::resume(caf::resumable* job) noexcept {
+  switch (job->resume(this, quantum)) {
+    case caf::resumable::resume_later: ready_.push_back(job); break;
+    case caf::resumable::shutdown_execution_unit: break;
+    case caf::resumable::awaiting_message:
+    case caf::resumable::done: intrusive_ptr_release(job);
+  }
+}
+
+bool loop_host::run_ready() noexcept {
+  running_jobs_.swap(ready_);
+  for (auto job : running_jobs_) {
+    resume(job);
+    loop_->after_turn();
+  }
+  running_jobs_.clear();
+  return !ready_.empty();
+}
+
+void loop_host::running(const caf::abstract_actor& who) noexcept {
+  last_turn_number_ = loop_->turn();
+  last_actor_ = who.id();
+  last_type_ = &typeid(who);
+}
+
+std::string loop_host::last_turn() const {
+  if (last_turn_number_ != loop_->turn() || !last_type_)
+    return "no actor ran in it";
+  int status = 0;
+  std::unique_ptr<char, void (*)(void*)> plain{abi::__cxa_demangle(last_type_->name(), nullptr, nullptr, &status),
+                                               std::free};
+  return std::string{status == 0 ? plain.get() : last_type_->name()} + "#" + std::to_string(last_actor_);
+}
+
+// -- the actors that live here -----------------------------------------------------------------------
+
+void loop_host::adopt(hosted_actor& who) {
+  who.place_ = static_cast<std::uint32_t>(hosted_.size());
+  hosted_.push_back(&who);
+  intrusive_ptr_add_ref(who.ctrl());
+  live_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void loop_host::adopt(lean_actor& who) {
+  who.place_ = static_cast<std::uint32_t>(lean_.size());
+  lean_.push_back(&who);
+  intrusive_ptr_add_ref(who.ctrl());
+  live_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void loop_host::retire(hosted_actor& who) {
+  hosted_.back()->place_ = who.place_;
+  hosted_[who.place_] = hosted_.back();
+  hosted_.pop_back();
+  who.place_ = hosted_actor::not_adopted;
+  retired_.emplace_back(who.ctrl(), false); // takes over the list's reference
+  loop_->defer(*this);
+}
+
+void loop_host::retire(lean_actor& who) {
+  if (std::exchange(who.retired_, true))
+    return;
+  if (who.place_ != lean_actor::not_adopted) {
+    lean_.back()->place_ = who.place_;
+    lean_[who.place_] = lean_.back();
+    lean_.pop_back();
+    who.place_ = lean_actor::not_adopted;
+    live_.fetch_sub(1, std::memory_order_relaxed);
+  } else {
+    intrusive_ptr_add_ref(who.ctrl());
+  }
+  retired_lean_.push_back(&who);
+  loop_->defer(*this);
+}
+
+/// Lets go of those that have ended, once nothing on the loop points to them any more.
+void loop_host::serve() noexcept {
+  for (auto& gone : std::exchange(retired_, {})) {
+    live_.fetch_sub(1, std::memory_order_relaxed);
+    gone = nullptr;
+  }
+  bool again = false;
+  for (auto who : std::exchange(retired_lean_, {})) {
+    if (who->is_deferred() || !who->quiescent()) {
+      retired_lean_.push_back(who); // it is queued behind this
+      again = true;
+      continue;
+    }
+    who->retired_ = false;
+    intrusive_ptr_release(who->ctrl());
+  }
+  if (again)
+    loop_->defer(*this);
+  if (ends_when_empty_ && live_actors() == 0)
+    loop_->stop();
+}
+
+} // namespace actnet

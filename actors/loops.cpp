@@ -1,0 +1,103 @@
+#include "actnet/actors/loops.hpp"
+
+#include "actnet/actors/errors.hpp"
+#include "actnet/actors/messages.hpp"
+#include "actnet/net/log.hpp"
+
+#include <sched.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+namespace actnet {
+
+namespace {
+
+std::size_t usable_processors() noexcept {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0)
+    return 1;
+  return static_cast<std::size_t>(CPU_COUNT(&set));
+}
+
+} // namespace
+
+config::config() {
+  load<actnet::loops>();
+}
+
+loops::loops(caf::actor_system& system) : system_(system) {}
+
+loops::~loops() = default;
+
+loops& loops::of(caf::actor_system& system) {
+  if (!system.has_network_manager()) {
+    std::fputs("actnet: the module is not loaded; call cfg.load<actnet::loops>() before making the actor system\n",
+               stderr);
+    std::abort();
+  }
+  return reinterpret_cast<loops&>(system.network_manager());
+}
+
+caf::actor_system::module* loops::make(caf::actor_system& system, caf::detail::type_list<>) {
+  return new loops(system);
+}
+
+void loops::init(caf::actor_system_config& cfg) {
+  announce_messages(cfg);
+  if (auto ours = dynamic_cast<config*>(&cfg))
+    options_ = ours->loops;
+  else
+    options_.count = static_cast<std::size_t>(caf::get_or(cfg, "actnet.loops", std::uint64_t{0}));
+  if (options_.count == 0)
+    options_.count = usable_processors();
+  for (std::size_t i = 0; i < options_.count; ++i)
+    hosts_.push_back(make_host());
+}
+
+std::unique_ptr<loop_host> loops::make_host() {
+  net::loop_options options;
+  options.time = options_.time;
+  options.make_backend = options_.make_backend;
+  options.turn_alarm = options_.turn_alarm;
+  auto made = net::loop::make(std::move(options));
+  if (!made)
+    throw std::runtime_error{"actnet: no event loop: " + made.error().message()};
+  return std::make_unique<loop_host>(system_, std::move(*made));
+}
+
+void loops::start() {
+  for (std::size_t i = 0; i < hosts_.size(); ++i)
+    hosts_[i]->start("actnet." + std::to_string(i));
+}
+
+void loops::stop() {
+  std::vector<std::unique_ptr<loop_host>> own;
+  {
+    std::lock_guard guard{own_mutex_};
+    own.swap(own_hosts_);
+  }
+  for (auto& host : own)
+    host->stop();
+  for (auto& host : hosts_)
+    host->stop();
+}
+
+loop_host& loops::next() noexcept {
+  return *hosts_[next_.fetch_add(1, std::memory_order_relaxed) % hosts_.size()];
+}
+
+loop_host& loops::make_own_loop() {
+  std::lock_guard guard{own_mutex_};
+  std::erase_if(own_hosts_, [](const auto& host) { return host->has_ended(); });
+  own_hosts_.push_back(make_host());
+  auto& host = *own_hosts_.back();
+  host.loop().set_turn_alarm(std::chrono::milliseconds{0}); // blocking is what it is for
+  host.stop_when_empty();
+  host.start("actnet.own");
+  return host;
+}
+
+} // namespace actnet

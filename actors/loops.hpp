@@ -1,0 +1,79 @@
+// The loops of an actor system, as one of its modules: `cfg.load<actnet::loops>()`.
+#pragma once
+
+#include "actnet/actors/loop_host.hpp"
+#include "actnet/net/loop/clock.hpp"
+#include "actnet/net/loop/loop.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace actnet {
+
+struct loops_options {
+  std::size_t count = 0; ///< Loops and their threads; 0: one for each processor this process may use.
+  std::chrono::milliseconds turn_alarm{25};
+  net::clock* time = nullptr;        ///< Null: the monotonic clock.
+  net::backend_factory make_backend; ///< Empty: epoll.
+};
+
+/// An actor system configuration with room for ours. Any other one serves too: then the defaults hold, but for
+/// `cfg.set("actnet.loops", N)`.
+class config : public caf::actor_system_config {
+ public:
+  /// Loads the module and announces its messages.
+  config();
+
+  loops_options loops;
+};
+
+/// Announces the library's messages and errors to a configuration. Loading the module does it.
+void announce_messages(caf::actor_system_config& cfg);
+
+class loops final : public caf::actor_system::module {
+ public:
+  explicit loops(caf::actor_system& system);
+  ~loops() override;
+
+  /// The loops of `system`. Ends the program with a clear word if the module was not loaded: a mistake in the program.
+  static loops& of(caf::actor_system& system);
+
+  std::size_t size() const noexcept { return hosts_.size(); }
+  loop_host& at(std::size_t index) noexcept { return *hosts_[index]; }
+  /// Deals them out in turn. Any thread.
+  loop_host& next() noexcept;
+
+  /// A loop and a thread for one actor that blocks; it ends with the last actor on it. Any thread.
+  loop_host& make_own_loop();
+
+  /// The backend in use: "epoll".
+  const char* backend_name() noexcept { return at(0).loop().io().name(); }
+
+  // -- caf::actor_system::module -----------------------------------------------------------------
+
+  static caf::actor_system::module* make(caf::actor_system& system, caf::detail::type_list<>);
+  void start() override;
+  void stop() override;
+  void init(caf::actor_system_config& cfg) override;
+  id_t id() const override { return caf::actor_system::module::network_manager; }
+  void* subtype_ptr() override { return this; }
+
+ private:
+  std::unique_ptr<loop_host> make_host();
+
+  caf::actor_system& system_;
+  loops_options options_;
+  std::vector<std::unique_ptr<loop_host>> hosts_;
+  std::atomic<std::size_t> next_{0};
+  std::mutex own_mutex_;
+  std::vector<std::unique_ptr<loop_host>> own_hosts_;
+};
+
+} // namespace actnet

@@ -1,0 +1,82 @@
+// The root of a program's actors: what it opened keeps the program running.
+#pragma once
+
+#include "actnet/actors/handler.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/behavior.hpp>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+namespace actnet {
+
+class main_actor;
+
+/// What the main actor does first. A behaviour that it returns handles messages beyond the defaults.
+using main_function = std::function<caf::behavior(main_actor&)>;
+
+/// To the main actor: end the program.
+struct program_stop {
+  int exit_code = 0;
+  std::string complaint; ///< One line for stderr; empty: none.
+  std::optional<std::chrono::milliseconds> drain_deadline;
+};
+
+/// To the main actor: end it now.
+struct program_abort {
+  int exit_code = 1;
+};
+
+/// The main actor's name in the system's registry while `actnet::run` runs.
+constexpr caf::atom_value main_actor_name = caf::atom("actnetmain");
+
+/// How a program ended, or is ending; shared with `actnet::run`.
+struct program_outcome {
+  virtual ~program_outcome() = default;
+  /// The program drains from now on; it should be over within `deadline`.
+  virtual void draining(std::chrono::milliseconds deadline) = 0;
+  virtual void ended(int exit_code) = 0;
+};
+
+/// Says `listening on ENDPOINT` on stderr for each listener and datagram socket it opened, ends the program with a
+/// sentence and exit code 1 when one of its sockets cannot be opened, and ends it with 0 once all it opened is gone.
+/// When told to stop, it drains what it opened: listeners first.
+class main_actor final : public handler {
+ public:
+  main_actor(caf::actor_config& cfg, std::string program, std::chrono::milliseconds drain_deadline, main_function fun,
+             program_outcome& outcome);
+
+  const char* name() const override { return "actnet.main"; }
+
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+  void opened(const caf::actor& socket) override;
+
+  /// The program's name, as in its messages.
+  const std::string& program() const noexcept { return program_; }
+
+ private:
+  void stop(const program_stop& order);
+  void give_up(const char* what, const net::endpoint& where, const caf::error& cause);
+  void say(const std::string& line) const;
+  void end_if_alone();
+
+  const std::string program_;
+  const std::chrono::milliseconds drain_deadline_;
+  main_function fun_;
+  program_outcome& outcome_;
+  std::set<caf::actor_addr> children_;
+  std::optional<std::chrono::milliseconds> draining_;
+  bool begun_ = false;
+  int exit_code_ = 0;
+};
+
+} // namespace actnet
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_abort)

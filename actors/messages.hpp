@@ -1,0 +1,308 @@
+// Every message of the library: commands (imperatives), what answers them, and events (past tense).
+//
+// A command goes to the actor that owns a socket, an event comes from it. The outcome of a command goes to its sender,
+// events go to the socket's owner. Sent as a request, a command is answered with its value (`caf::ok_atom` where there
+// is none) or with a `caf::error` (see errors.hpp). Handles (connection.hpp, listener.hpp, client.hpp,
+// datagram_socket.hpp) have a member function per command, so that a wrong one does not compile.
+#pragma once
+
+#include "actnet/actors/connection.hpp"
+#include "actnet/actors/datagram_socket.hpp"
+#include "actnet/actors/errors.hpp"
+#include "actnet/actors/options.hpp"
+#include "actnet/net/address/endpoint.hpp"
+#include "actnet/net/bytes/bytes.hpp"
+#include "actnet/net/connection/connection.hpp"
+
+#include <caf/error.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace actnet {
+
+using net::bytes;
+using net::close_reason;
+using net::connection_state;
+using net::endpoint;
+
+/// The messages of a stream connection (TCP or Unix).
+namespace stream {
+
+// -- commands: anybody to the connection -----------------------------------------------------
+
+/// Queues `payload`, after everything queued before. Answered by `written`.
+struct write {
+  bytes payload;
+  std::uint64_t token = 0;
+};
+
+/// A mark in the write queue: answered by `written` once all before it is in the kernel's send buffer.
+struct flush {
+  std::uint64_t token = 0;
+};
+
+/// Sends the end of our side (FIN) after what is queued; reading goes on. Answered by `finished`.
+struct finish {};
+
+/// Flushes, finishes, reads and drops until the peer's end or the close timeout, then closes: the event `closed`.
+struct close {};
+
+/// Drops what is queued and resets: the event `closed{aborted}`.
+struct abort {};
+
+/// Stops delivering; the kernel's window closes in time. The peer's end and a reset are still noticed.
+struct pause_reading {};
+struct resume_reading {};
+
+/// What the peer sends from now on is dropped; its end is still told.
+struct stop_reading {};
+
+/// Changes the socket's options, one after the other. A request is answered, with the first error.
+struct set_options {
+  socket_options options;
+};
+
+/// The connection ends with `closed{deadline}` after this time. Nothing, or a time of zero: no deadline.
+struct set_deadline {
+  std::chrono::nanoseconds from_now{0};
+};
+
+/// Ends with `closed{idle}` after so long without a byte in either direction. Zero: never.
+struct set_idle_timeout {
+  std::chrono::milliseconds timeout{0};
+};
+
+/// Gives the connection an owner, or a new one. The answer is the last thing the old owner gets.
+struct set_owner {
+  caf::strong_actor_ptr owner;
+};
+
+/// Answered by `info`.
+struct get_info {};
+
+// -- outcomes: the connection to a command's sender --------------------------------------------
+
+/// What became of a write or a flush. No cause: all `bytes` are in the kernel's send buffer (not: at the peer). With
+/// token 0, success is silent, failure is not.
+struct written {
+  std::uint64_t token = 0;
+  std::uint64_t bytes = 0;
+  caf::error cause;
+};
+
+/// The end of our side is sent, or `cause` tells why not.
+struct finished {
+  caf::error cause;
+};
+
+/// Of a moment; counters since the beginning.
+struct info {
+  connection_state state{};
+  endpoint local;
+  endpoint peer;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t reads = 0;
+  std::uint64_t writes_done = 0;
+  std::uint64_t writes_failed = 0;
+  std::uint64_t writes_refused = 0;
+  std::uint64_t queued_bytes = 0;      ///< Taken for writing, not yet in the kernel.
+  std::uint64_t credit_outstanding = 0; ///< Received bytes (in blocks) that somebody still holds.
+  bool reading_paused = false;
+  bool starved = false; ///< Reads nothing, because all of the credit is outstanding.
+  std::chrono::nanoseconds deadline_in{0}; ///< Zero: none.
+  caf::error last_error;
+  // TCP_INFO, tcp(7); zero where there is none.
+  std::chrono::microseconds round_trip_time{0};
+  std::uint32_t congestion_window = 0; ///< Segments.
+  std::uint32_t retransmits = 0;       ///< Segments, since the beginning.
+};
+
+// -- events: the connection to its owner -------------------------------------------------------
+
+/// Bytes in order, never empty. They count against the read credit while any slice of them exists; `detach` what is to
+/// be kept.
+struct received {
+  bytes payload;
+};
+
+/// The peer has finished; all it sent came before. Without `allow_half_open` the connection then flushes and closes.
+struct peer_finished {};
+
+/// The write queue is below its low mark after it had passed its high mark. Also to each sender that was refused.
+struct writable {};
+
+/// Always, exactly once, the last.
+struct closed {
+  close_reason reason{};
+  caf::error cause;
+};
+
+} // namespace stream
+
+/// The messages of a datagram socket (UDP or Unix).
+namespace datagram {
+
+// -- commands ----------------------------------------------------------------------------------
+
+/// Sends one message, after those sent before. `to`: an unset one means the connected peer. Answered by `sent`.
+struct send {
+  bytes payload;
+  std::optional<endpoint> to;
+  std::uint64_t token = 0;
+};
+
+/// Sets the peer: others are not heard any more, and `send` needs no address. Answered.
+struct connect {
+  endpoint peer;
+};
+
+/// Undoes `connect`.
+struct disconnect {};
+
+struct join_group {
+  net::join_group group;
+};
+struct leave_group {
+  net::leave_group group;
+};
+struct set_options {
+  socket_options options;
+};
+struct set_owner {
+  caf::strong_actor_ptr owner;
+};
+struct pause_reading {};
+struct resume_reading {};
+
+/// Sends what is queued, then closes: the event `closed`.
+struct close {};
+
+/// Answered by `info`.
+struct get_info {};
+
+// -- outcomes ----------------------------------------------------------------------------------
+
+/// No cause: the kernel took it. With token 0, success is silent, failure is not.
+struct sent {
+  std::uint64_t token = 0;
+  caf::error cause;
+};
+
+struct info {
+  endpoint local;
+  std::optional<endpoint> peer;
+  std::uint64_t received = 0;
+  std::uint64_t received_bytes = 0;
+  std::uint64_t truncated = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t sent_bytes = 0;
+  std::uint64_t send_failed = 0;
+  std::uint64_t receive_errors = 0;  ///< Such as refusals of what was sent earlier.
+  std::uint64_t dropped = 0; ///< By the kernel, for want of room (SO_RXQ_OVFL).
+  std::uint64_t queued_bytes = 0;
+  std::uint64_t credit_outstanding = 0;
+};
+
+// -- events ------------------------------------------------------------------------------------
+
+/// One message, perhaps an empty one. `to` is the address it was sent to.
+struct received {
+  bytes payload;
+  endpoint from;
+  endpoint to;
+  bool truncated = false;
+};
+
+/// The send queue is below its low mark again. Also to each sender that was refused.
+struct writable {};
+
+/// Always, exactly once, the last.
+struct closed {
+  close_reason reason{};
+  caf::error cause;
+};
+
+} // namespace datagram
+
+// -- opening sockets ---------------------------------------------------------------------------
+
+/// A listener accepts connections now. To its owner.
+struct listening {
+  endpoint local;
+};
+
+/// There will be no listener. To its owner.
+struct listen_failed {
+  endpoint local;
+  caf::error cause;
+};
+
+/// A new connection, to the listener's owner, who claims it with `set_owner` within the handshake deadline. Not sent
+/// when the listener makes a handler for each connection.
+struct accepted {
+  actnet::connection connection;
+  endpoint local;
+  endpoint peer;
+};
+
+/// To a listener. Connections wait in the backlog.
+struct pause_accepting {};
+
+/// To a listener: goes on, with up to `connections` more, or without end if 0.
+struct resume_accepting {
+  std::uint64_t connections = 0;
+};
+
+/// To a listener: takes what waits in the backlog, as far as `max_connections` allows, and ends. Answered.
+struct stop_listening {};
+
+/// To a listener, a client or a datagram socket: stops taking new work, waits for its connections to end, aborts them
+/// after `deadline`, ends.
+struct drain {
+  std::chrono::milliseconds deadline{5'000};
+};
+
+/// The last message of a listener to its owner.
+struct listener_closed {
+  endpoint local;
+  caf::error cause;
+};
+
+/// To a client: connects to `remote`; the answer is `connected` or `connect_failed`.
+struct connect {
+  endpoint remote;
+  std::chrono::milliseconds deadline{5'000};
+};
+
+/// To a client: the attempt under way ends with `connect_failed{cancelled}`.
+struct cancel_connect {};
+
+/// To whoever asked to connect, who is the connection's owner unless a handler was made for it.
+struct connected {
+  actnet::connection connection;
+  endpoint local;
+  endpoint peer;
+};
+
+struct connect_failed {
+  endpoint remote;
+  caf::error cause;
+};
+
+/// A datagram socket is bound. To its owner.
+struct bound {
+  datagram_socket socket;
+  endpoint local;
+};
+
+struct bind_failed {
+  endpoint local;
+  caf::error cause;
+};
+
+} // namespace actnet
+
+#include "actnet/actors/inspect.hpp"

@@ -1,0 +1,122 @@
+#include "actnet/actors/open.hpp"
+
+#include "actnet/actors/client_actor.hpp"
+#include "actnet/actors/datagram_actor.hpp"
+#include "actnet/actors/errors.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/listener_actor.hpp"
+#include "actnet/actors/messages.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/mailbox_element.hpp>
+
+namespace actnet {
+
+namespace {
+
+template <class Failed>
+void tell_mistake(const caf::actor& owner, const endpoint_argument& argument) {
+  if (owner)
+    caf::actor_cast<caf::strong_actor_ptr>(owner)->enqueue(
+        caf::make_mailbox_element(nullptr, caf::make_message_id(), {},
+                                  Failed{argument.value(), make_error(errc::invalid_endpoint, argument.mistake())}),
+        nullptr);
+}
+
+/// The opener hears of the actor before it can have ended.
+template <class Actor>
+caf::strong_actor_ptr started(caf::strong_actor_ptr made, handler* opener = nullptr) {
+  if (opener)
+    opener->opened(caf::actor_cast<caf::actor>(made));
+  static_cast<Actor&>(*made->get()).start();
+  return made;
+}
+
+} // namespace
+
+endpoint_argument::endpoint_argument(std::string_view text) {
+  if (auto parsed = net::endpoint::parse(text))
+    value_ = std::move(*parsed);
+  else
+    mistake_ = parsed.error().message(text);
+}
+
+listen_order::listen_order(caf::actor_system& system, endpoint_argument local, listen_options options)
+  : system_(system), local_(std::move(local)), options_(std::move(options)) {}
+
+listener listen_order::start(connection_handler_factory make_handler) {
+  if (!local_.mistake().empty()) {
+    tell_mistake<listen_failed>(owner_, local_);
+    return {};
+  }
+  auto plan = std::make_shared<listener_plan>(loops::of(system_), local_.value(), options_, std::move(make_handler),
+                                              caf::actor_cast<caf::strong_actor_ptr>(owner_),
+                                              std::make_shared<connection_count>(options_.max_connections));
+  if (descriptor_ >= 0) {
+    auto adopted = net::listener_socket::adopt(descriptor_);
+    if (!adopted) {
+      if (plan->owner)
+        plan->owner->enqueue(caf::make_mailbox_element(nullptr, caf::make_message_id(), {},
+                                                       listen_failed{local_.value(), make_error(adopted.error())}),
+                             nullptr);
+      return {};
+    }
+    plan->adopted = std::move(*adopted);
+  }
+  return listener{started<listener_actor>(listener_actor::make(std::move(plan)), opener_)};
+}
+
+connect_order::connect_order(caf::actor_system& system, endpoint_argument remote, connect_options options)
+  : system_(system), remote_(std::move(remote)), options_(std::move(options)) {}
+
+client connect_order::start(connection_handler_factory make_handler) {
+  if (!remote_.mistake().empty()) {
+    tell_mistake<connect_failed>(owner_, remote_);
+    return {};
+  }
+  return client{started<client_actor>(client_actor::make({loops::of(system_), options_, std::move(make_handler),
+                                                          caf::actor_cast<caf::strong_actor_ptr>(owner_),
+                                                          remote_.value()}),
+                                      opener_)};
+}
+
+bind_order::bind_order(caf::actor_system& system, endpoint_argument local, bind_options options)
+  : system_(system), local_(std::move(local)), options_(std::move(options)) {}
+
+datagram_socket bind_order::start(datagram_handler_factory make_handler) {
+  if (!local_.mistake().empty()) {
+    tell_mistake<bind_failed>(owner_, local_);
+    return {};
+  }
+  return datagram_socket{started<datagram_actor>(datagram_actor::make(
+      loops::of(system_).next(), local_.value(), options_, caf::actor_cast<caf::strong_actor_ptr>(owner_),
+      std::move(make_handler)), opener_)};
+}
+
+bind_order bind(caf::actor_system& system, endpoint_argument local, bind_options options) {
+  return {system, std::move(local), std::move(options)};
+}
+
+client make_client(caf::actor_system& system, const caf::actor& owner, connect_options options) {
+  return client{started<client_actor>(client_actor::make({loops::of(system), std::move(options), nullptr,
+                                                          caf::actor_cast<caf::strong_actor_ptr>(owner),
+                                                          std::nullopt}))};
+}
+
+net::result<connection> adopt_connection(caf::actor_system& system, int descriptor, const caf::actor& owner,
+                                         connection_options options) {
+  auto socket = net::stream_socket::adopt(descriptor);
+  if (!socket)
+    return net::failure{socket.error()};
+  net::endpoint peer;
+  if (auto found = socket->peer_endpoint())
+    peer = *found;
+  const auto made =
+      connection_actor::make(loops::of(system).next(), {std::move(*socket), std::move(peer), options, nullptr});
+  auto& born = static_cast<connection_actor&>(*made->get());
+  born.born_to(caf::actor_cast<caf::strong_actor_ptr>(owner));
+  born.start();
+  return connection{born};
+}
+
+} // namespace actnet

@@ -1,0 +1,82 @@
+// The options of listeners, clients and datagram sockets, all with defaults that serve.
+#pragma once
+
+#include "actnet/net/connection/connection.hpp"
+#include "actnet/net/socket/options.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace actnet {
+
+using net::connection_options;
+using net::slow_peer;
+
+/// Socket options in the order in which they are set.
+struct socket_options {
+  std::vector<net::socket_option> list;
+};
+
+/// An option in a form that can travel to another node and be printed.
+struct plain_option {
+  std::uint8_t kind = 0; ///< Its place in `net::socket_option`.
+  std::vector<std::int64_t> numbers;
+  std::string address;
+  std::string interface_address;
+};
+
+std::vector<plain_option> to_plain(const socket_options& options);
+/// What cannot be read is left out.
+socket_options from_plain(const std::vector<plain_option>& plain);
+
+/// Where the actor that handles a connection lives.
+enum class placement : std::uint8_t {
+  loop,      ///< On the connection's own loop: no lock, no wake-up, no change of thread.
+  scheduler, ///< On CAF's scheduler: for handlers that compute.
+  own_loop,  ///< On a loop and a thread of its own: for handlers that block.
+};
+
+/// How accepted connections are spread over the loops.
+enum class shard : std::uint8_t {
+  round_robin, ///< One listening socket; its loop deals connections out in turn.
+  reuse_port,  ///< A listening socket per loop (SO_REUSEPORT); the kernel spreads. For high churn.
+};
+
+struct listen_options {
+  std::uint32_t max_connections = 0; ///< At once; more wait in the backlog. 0: no limit.
+  int backlog = 4096;
+  actnet::shard shard = shard::round_robin;
+  placement handlers = placement::loop;
+  bool reuse_address = true;
+  std::optional<bool> v6_only;
+  std::chrono::milliseconds accept_pause{100}; ///< When descriptors or memory have run out.
+  socket_options sockets;                      ///< Set on each accepted connection. TCP: no_delay is set before.
+  connection_options connection = server_defaults();
+
+  static connection_options server_defaults() {
+    connection_options options;
+    options.idle_timeout = std::chrono::seconds{60};
+    return options;
+  }
+};
+
+struct connect_options {
+  std::chrono::milliseconds deadline{5'000}; ///< Zero: as long as the kernel tries.
+  std::optional<net::endpoint> local;        ///< Where to connect from.
+  placement handlers = placement::loop;
+  socket_options sockets; ///< TCP: no_delay is set before.
+  connection_options connection;
+};
+
+struct bind_options {
+  std::uint32_t read_credit_bytes = 256 * 1024;
+  std::uint32_t write_low_bytes = 64 * 1024;
+  std::uint32_t write_high_bytes = 1024 * 1024;
+  placement handlers = placement::loop;
+  socket_options sockets;
+};
+
+} // namespace actnet

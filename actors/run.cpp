@@ -1,0 +1,231 @@
+#include "actnet/actors/run.hpp"
+
+#include "actnet/net/log.hpp"
+#include "actnet/net/socket/system_calls.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/actor_registry.hpp>
+#include <caf/send.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <filesystem>
+#include <iostream>
+#include <mutex>
+#include <thread>
+
+
+namespace actnet {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+/// What the actors get beyond the drain deadline, or after a second signal, before the process exits without them.
+constexpr std::chrono::milliseconds last_patience{1'000};
+
+void raise_file_limit() {
+  rlimit limit{};
+  if (net::sys().getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+    return;
+  const auto before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (net::sys().setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    net::log(net::log_level::warning, "start", "the limit of open files stays at " + std::to_string(before));
+  else if (net::log_enabled(net::log_level::debug))
+    net::log(net::log_level::debug, "start",
+             "raised the limit of open files from " + std::to_string(before) + " to "
+                 + std::to_string(limit.rlim_max));
+}
+
+/// Blocked from before the actor system exists, so that every thread inherits it. `woken` is how the main actor's end
+/// reaches the waiting thread.
+class signals {
+ public:
+  signals() {
+    sigemptyset(&set_);
+    for (const auto number : {SIGINT, SIGTERM, woken()})
+      sigaddset(&set_, number);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &ignore, &pipe_before_);
+  }
+  ~signals() {
+    sigaction(SIGPIPE, &pipe_before_, nullptr);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+  static int woken() { return SIGRTMIN; }
+
+  /// The next signal, or 0 when `until` has passed.
+  int wait(steady_clock::time_point until) const {
+    for (;;) {
+      const auto left = until - steady_clock::now();
+      if (left.count() <= 0)
+        return 0;
+      const auto whole = std::chrono::duration_cast<std::chrono::seconds>(left);
+      const timespec time{static_cast<time_t>(std::min<std::int64_t>(whole.count(), 1 << 30)),
+                          static_cast<long>(std::chrono::nanoseconds{left - whole}.count())};
+      if (const auto number = sigtimedwait(&set_, nullptr, &time); number > 0)
+        return number;
+    }
+  }
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+  struct sigaction pipe_before_ {};
+};
+
+/// What the main actor tells the thread that waits.
+class outcome final : public program_outcome {
+ public:
+  void draining(std::chrono::milliseconds deadline) override {
+    {
+      std::lock_guard guard{mutex_};
+      give_up_at_ = steady_clock::now() + deadline + last_patience;
+    }
+    wake();
+  }
+  void ended(int exit_code) override {
+    {
+      std::lock_guard guard{mutex_};
+      exit_code_ = exit_code;
+    }
+    wake();
+  }
+
+  std::optional<int> exit_code() const {
+    std::lock_guard guard{mutex_};
+    return exit_code_;
+  }
+  steady_clock::time_point give_up_at() const {
+    std::lock_guard guard{mutex_};
+    return give_up_at_;
+  }
+
+ private:
+  void wake() const { pthread_kill(waiting_, signals::woken()); }
+
+  const pthread_t waiting_ = pthread_self();
+  mutable std::mutex mutex_;
+  std::optional<int> exit_code_;
+  steady_clock::time_point give_up_at_ = steady_clock::time_point::max();
+};
+
+/// CAF's own destructor would wait for a stuck actor for ever.
+[[noreturn]] void exit_without_them(caf::actor_system& system, int exit_code) {
+  net::log(net::log_level::error, "shutdown",
+           std::to_string(system.registry().running()) + " actors are still alive; leaving without them");
+  ::_exit(exit_code);
+}
+
+/// Ends the process if it is not destroyed in time.
+class last_word {
+ public:
+  last_word(std::chrono::milliseconds patience, caf::actor_system& system, int exit_code)
+    : thread_{[this, patience, &system, exit_code] {
+        std::unique_lock lock{mutex_};
+        if (!over_.wait_for(lock, patience, [this] { return destroyed_; }))
+          exit_without_them(system, exit_code);
+      }} {}
+  ~last_word() {
+    {
+      std::lock_guard guard{mutex_};
+      destroyed_ = true;
+    }
+    over_.notify_one();
+    thread_.join();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable over_;
+  bool destroyed_ = false;
+  std::thread thread_;
+};
+
+/// Waits for the main actor, with an ear for signals. Returns the exit code.
+int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& system, const caf::actor& main) {
+  bool stopping = false;
+  std::optional<int> aborted_with;
+  auto give_up_at = steady_clock::time_point::max();
+  for (;;) {
+    if (const auto code = how.exit_code())
+      return aborted_with.value_or(*code);
+    const auto number = heard.wait(std::min(give_up_at, how.give_up_at()));
+    if (number == 0)
+      exit_without_them(system, aborted_with.value_or(1));
+    if (number == signals::woken())
+      continue;
+    if (!std::exchange(stopping, true)) {
+      caf::anon_send(main, program_stop{0, {}, {}});
+    } else if (!aborted_with) {
+      aborted_with = 128 + number;
+      give_up_at = steady_clock::now() + last_patience;
+      caf::anon_send(main, program_abort{*aborted_with});
+    }
+  }
+}
+
+} // namespace
+
+int run_program(run_options options, main_function fun) {
+  raise_file_limit();
+  const signals heard;
+  outcome how;
+  config cfg;
+  cfg.loops = options.loops;
+  // Control actors only: the loops run the rest. Idle workers of the stealing policy would poll.
+  cfg.set("scheduler.policy", caf::atom("sharing"));
+  cfg.set("scheduler.max-threads", std::uint64_t{2});
+  cfg.set("scheduler.max-throughput", std::uint64_t{300});
+  int exit_code;
+  std::optional<last_word> watched;
+  {
+    caf::actor_system system{cfg};
+    system.await_actors_before_shutdown(false);
+    {
+      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, options.drain_deadline,
+                                       std::move(fun), static_cast<program_outcome&>(how));
+      system.registry().put(main_actor_name, caf::actor_cast<caf::strong_actor_ptr>(main));
+      exit_code = wait_for_end(heard, how, system, main);
+      system.registry().erase(main_actor_name);
+    }
+    watched.emplace(last_patience + std::chrono::seconds{2}, system, exit_code);
+  }
+  return exit_code;
+}
+
+std::optional<int> parse_command_line(CLI::App& cli, int argc, char** argv) {
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << cli.help() << std::flush;
+    return 0;
+  } catch (const CLI::ParseError& mistake) {
+    std::cerr << cli.get_name() + ": " + mistake.what() + " (try --help)\n" << std::flush;
+    return 2;
+  }
+  return std::nullopt;
+}
+
+int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, run_options options) {
+  if (options.program.empty())
+    options.program = argc > 0 ? std::filesystem::path{argv[0]}.filename().string() : "program";
+  CLI::App plain;
+  auto& app = cli ? *cli : plain;
+  if (app.get_name().empty())
+    app.name(options.program);
+  if (const auto done = parse_command_line(app, argc, argv))
+    return *done;
+  return run_program(std::move(options), std::move(fun));
+}
+
+} // namespace actnet

@@ -1,0 +1,68 @@
+// A program made of actors, from the command line to the exit code.
+#pragma once
+
+#include "actnet/actors/loops.hpp"
+#include "actnet/actors/main_actor.hpp"
+
+#include <caf/behavior.hpp>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace CLI {
+class App;
+}
+
+namespace actnet {
+
+struct run_options {
+  std::string program; ///< Its name in messages; empty: from the command line.
+  loops_options loops;
+  std::chrono::milliseconds drain_deadline{5'000};
+};
+
+/// Runs `fun` in a main actor on the first loop and returns the exit code once the program is over.
+///
+/// The signals SIGINT and SIGTERM are blocked in every thread and waited for: the first drains (all listeners stop, then
+/// connections have until the drain deadline, then they are aborted) and ends with 0, a second one aborts and ends with
+/// 130 or 143. SIGPIPE is ignored. If actors are left over a second after the deadline, or after a second signal, they
+/// are logged and the process exits at once. The soft limit of open files is raised to the hard one.
+int run_program(run_options options, main_function fun);
+
+/// Reads the command line by `cli` first: `--help` prints the help and answers 0, a mistake prints one line and answers
+/// 2. Returns nothing if the program is to go on.
+std::optional<int> parse_command_line(CLI::App& cli, int argc, char** argv);
+
+namespace detail {
+
+int run_with(CLI::App* cli, int argc, char** argv, main_function fun, run_options options);
+
+template <class F>
+main_function as_main_function(F fun) {
+  if constexpr (std::is_void_v<std::invoke_result_t<F, main_actor&>>)
+    return [fun = std::move(fun)](main_actor& self) mutable -> caf::behavior {
+      fun(self);
+      return {};
+    };
+  else
+    return fun;
+}
+
+} // namespace detail
+
+/// A program without options of its own: `fun(main_actor&)` returns nothing, or a behaviour for the main actor.
+template <class F>
+int run(int argc, char** argv, F fun, run_options options = {}) {
+  return detail::run_with(nullptr, argc, argv, detail::as_main_function(std::move(fun)), std::move(options));
+}
+
+/// A program whose options `cli` describes; they are read before `fun` runs.
+template <class F>
+int run(CLI::App& cli, int argc, char** argv, F fun, run_options options = {}) {
+  return detail::run_with(&cli, argc, argv, detail::as_main_function(std::move(fun)), std::move(options));
+}
+
+} // namespace actnet

@@ -1,0 +1,83 @@
+// Where a socket is bound or connected to: a transport and either an IP address with a port or a Unix name.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "actnet/net/address/ip_address.hpp"
+#include "actnet/net/address/parse_error.hpp"
+#include "actnet/net/result.hpp"
+
+namespace actnet::net {
+
+enum class transport : std::uint8_t { tcp, udp, unix_stream, unix_datagram };
+
+/// The scheme of the transport in an endpoint's text: "tcp", "udp", "unix" or "unixgram".
+std::string_view to_string(transport kind) noexcept;
+
+/// A plain value. An IP endpoint is copied and moved without touching the heap.
+class endpoint {
+ public:
+  /// TCP, 0.0.0.0, port 0.
+  endpoint() noexcept = default;
+
+  static endpoint tcp(const ip_address& ip, std::uint16_t port) noexcept { return {net::transport::tcp, ip, port, {}}; }
+  static endpoint udp(const ip_address& ip, std::uint16_t port) noexcept { return {net::transport::udp, ip, port, {}}; }
+
+  /// `name` is a path of up to 107 bytes, '@' and an abstract name of up to 107 bytes (unix(7)), or empty: unnamed. It
+  /// is not checked here, as `parse` does: what the kernel cannot hold is refused by it with `errc::invalid_argument`.
+  static endpoint unix_stream(std::string name) noexcept {
+    return {net::transport::unix_stream, {}, 0, std::move(name)};
+  }
+  static endpoint unix_datagram(std::string name) noexcept {
+    return {net::transport::unix_datagram, {}, 0, std::move(name)};
+  }
+
+  /// Reads `IP:PORT` (with the transport `bare`: tcp or udp), `tcp://IP:PORT`, `udp://IP:PORT`, `unix:PATH` and
+  /// `unix:@NAME` (abstract), and with `unixgram:` the same for datagrams. IPv6 stands in brackets, `localhost` is
+  /// 127.0.0.1, and no other name is looked up. `unix://PATH` is `unix:PATH`, so `unix:///run/x` is /run/x; a file
+  /// whose name begins with '@' is written `unix:./@x`. Costs a system call only if a zone names an interface.
+  static result<endpoint, parse_error> parse(std::string_view text, net::transport bare = net::transport::tcp);
+
+  /// `IP:PORT` for TCP, `udp://IP:PORT`, `unix:PATH`, `unix:@NAME`, `unixgram:…`; `unix:` if unnamed. `parse` gives the
+  /// same endpoint back, except for names that no text can hold: unnamed, and abstract ones that are empty or have a
+  /// NUL inside, which prints as '@'. Only the kernel brings such.
+  std::string to_string() const;
+
+  net::transport transport() const noexcept { return transport_; }
+  bool is_ip() const noexcept { return transport_ == net::transport::tcp || transport_ == net::transport::udp; }
+
+  const ip_address& ip() const noexcept { return ip_; } ///< 0.0.0.0 for a Unix endpoint.
+  std::uint16_t port() const noexcept { return port_; } ///< In host order; 0 for a Unix endpoint.
+
+  /// The Unix name in the form that `unix_stream` takes, with its '@' if abstract. Empty for an IP endpoint.
+  const std::string& path() const noexcept { return name_; }
+  bool is_abstract() const noexcept { return name_.starts_with('@'); }
+
+  /// The same address with another port; a Unix endpoint is returned as it is.
+  endpoint with_port(std::uint16_t port) const;
+  /// The same address over tcp or udp, or the same name over unix_stream or unix_datagram. To ask for a change between
+  /// the two families is a mistake of the caller (asserted).
+  endpoint with_transport(net::transport kind) const;
+
+  friend bool operator==(const endpoint&, const endpoint&) noexcept = default;
+
+ private:
+  endpoint(net::transport kind, const ip_address& ip, std::uint16_t port, std::string name) noexcept
+      : ip_(ip), port_(port), transport_(kind), name_(std::move(name)) {}
+
+  ip_address ip_;
+  std::uint16_t port_ = 0;
+  net::transport transport_ = net::transport::tcp;
+  std::string name_;
+};
+
+} // namespace actnet::net
+
+template <>
+struct std::hash<actnet::net::endpoint> {
+  std::size_t operator()(const actnet::net::endpoint& where) const noexcept;
+};

@@ -1,0 +1,65 @@
+#include "actnet/net/bytes/write_queue.hpp"
+
+#include <algorithm>
+
+namespace actnet::net {
+
+void write_queue::push(write_item& item) noexcept {
+  item.next = nullptr;
+  item.sent = 0;
+  if (last_)
+    last_->next = &item;
+  else
+    first_ = &item;
+  last_ = &item;
+  size_bytes_ += item.payload.size();
+}
+
+std::size_t write_queue::gather(std::span<iovec> parts) const noexcept {
+  std::size_t count = 0;
+  for (auto item = first_; item && item->what == write_item::kind::bytes && count < parts.size(); item = item->next) {
+    const auto size = item->payload.size() - item->sent;
+    if (size == 0)
+      continue;
+    parts[count++] = {const_cast<std::byte*>(item->payload.data()) + item->sent, size};
+  }
+  return count;
+}
+
+void write_queue::sent(std::size_t count) noexcept {
+  assert(count <= size_bytes_);
+  size_bytes_ -= count;
+  while (first_ && first_->what == write_item::kind::bytes) {
+    const auto taken = std::min(count, first_->payload.size() - first_->sent);
+    first_->sent += taken;
+    count -= taken;
+    if (first_->sent < first_->payload.size())
+      return;
+    outcomes_.on_done(pop(), {});
+  }
+}
+
+void write_queue::finished() noexcept {
+  assert(at_finish());
+  outcomes_.on_done(pop(), {});
+}
+
+void write_queue::fail(std::error_code cause) noexcept {
+  // `on_done` may look at the queue: it is consistent before each call.
+  while (first_) {
+    auto& item = pop();
+    size_bytes_ -= item.payload.size() - item.sent;
+    outcomes_.on_done(item, cause);
+  }
+}
+
+write_item& write_queue::pop() noexcept {
+  auto& item = *first_;
+  first_ = item.next;
+  if (!first_)
+    last_ = nullptr;
+  item.next = nullptr;
+  return item;
+}
+
+} // namespace actnet::net

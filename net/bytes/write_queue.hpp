@@ -1,0 +1,86 @@
+// What a stream still has to send, in order: bytes, then perhaps the end of our side. No socket in it.
+#pragma once
+
+#include "actnet/net/bytes/bytes.hpp"
+#include "actnet/net/error.hpp"
+
+#include <sys/uio.h>
+
+#include <cassert>
+#include <cstddef>
+#include <span>
+#include <system_error>
+
+namespace actnet::net {
+
+/// One operation in a write queue. Whoever makes it derives from it to keep its own ticket beside it (whom to tell).
+struct write_item {
+  enum class kind : unsigned char {
+    bytes,  ///< Send the payload; an empty one is a mark: it is done when all before it is.
+    finish, ///< Send the end of our side (FIN) after all before it.
+  };
+
+  write_item() = default;
+  write_item(const write_item&) = delete;
+  write_item& operator=(const write_item&) = delete;
+
+  bytes payload;
+  std::size_t sent = 0; ///< How much of the payload is in the kernel's send buffer.
+  write_item* next = nullptr;
+  kind what = kind::bytes;
+  errc refusal = errc::none; ///< Why it never got into the queue; for whoever refused it.
+};
+
+/// Who is told what became of each item.
+class write_outcomes {
+ public:
+  /// Called exactly once for each item, in order, when it has left the queue: `item.sent` bytes of it are in the
+  /// kernel's send buffer, all of them if `cause` is empty. The item belongs to its maker again.
+  virtual void on_done(write_item& item, std::error_code cause) noexcept = 0;
+
+ protected:
+  ~write_outcomes() = default;
+};
+
+/// Items in the order of their arrival; it holds no memory of its own. Empty it with `fail` before it goes. Single
+/// thread.
+class write_queue {
+ public:
+  explicit write_queue(write_outcomes& outcomes) noexcept : outcomes_(outcomes) {}
+  write_queue(const write_queue&) = delete;
+  write_queue& operator=(const write_queue&) = delete;
+  ~write_queue() { assert(empty()); }
+
+  bool empty() const noexcept { return first_ == nullptr; }
+
+  /// Payload bytes that are not sent yet.
+  std::size_t size_bytes() const noexcept { return size_bytes_; }
+
+  /// Whether the next thing to do is to end our side.
+  bool at_finish() const noexcept { return first_ && first_->what == write_item::kind::finish; }
+
+  void push(write_item& item) noexcept;
+
+  /// Describes the next bytes to send, up to the first finish, for one vectored call. Returns how many entries it
+  /// filled. They stay valid until the next `sent` or `fail`.
+  std::size_t gather(std::span<iovec> parts) const noexcept;
+
+  /// Takes `count` bytes off the front as sent and completes every item that is through, marks included.
+  void sent(std::size_t count) noexcept;
+
+  /// Takes the finish off the front, as done.
+  void finished() noexcept;
+
+  /// Completes everything as failed, in order, each with the bytes of it that were sent.
+  void fail(std::error_code cause) noexcept;
+
+ private:
+  write_item& pop() noexcept;
+
+  write_outcomes& outcomes_;
+  write_item* first_ = nullptr;
+  write_item* last_ = nullptr;
+  std::size_t size_bytes_ = 0;
+};
+
+} // namespace actnet::net

@@ -1,0 +1,534 @@
+#include "actnet/net/connection/connection.hpp"
+
+#include "actnet/net/log.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace actnet::net {
+
+std::string_view to_string(connection_state state) noexcept {
+  switch (state) {
+  case connection_state::unclaimed: return "unclaimed";
+  case connection_state::open: return "open";
+  case connection_state::peer_finished: return "peer_finished";
+  case connection_state::finished: return "finished";
+  case connection_state::closing: return "closing";
+  case connection_state::draining: return "draining";
+  case connection_state::reset: return "reset";
+  case connection_state::closed: return "closed";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(close_reason reason) noexcept {
+  switch (reason) {
+  case close_reason::requested: return "requested";
+  case close_reason::both_finished: return "both_finished";
+  case close_reason::peer_finished: return "peer_finished";
+  case close_reason::peer_reset: return "peer_reset";
+  case close_reason::aborted: return "aborted";
+  case close_reason::idle: return "idle";
+  case close_reason::deadline: return "deadline";
+  case close_reason::owner_gone: return "owner_gone";
+  case close_reason::error: return "error";
+  }
+  return "unknown";
+}
+
+connection::connection(loop& home, stream_socket socket, const connection_options& options, connection_owner& owner)
+    : loop_(home),
+      owner_(owner),
+      socket_(std::move(socket)),
+      credit_(credit_account::open(home.bell())),
+      options_(options) {}
+
+connection::~connection() {
+  assert(channel_ == channel::none); // it was closed, or never begun
+  queue_.fail(errc::closed);
+  end_refused();
+  credit_->close();
+}
+
+void connection::begin(bool claimed) noexcept {
+  last_activity_ = last_sent_ = phase_began_ = loop_.now();
+  claimed_ = claimed;
+  state_ = claimed ? connection_state::open : connection_state::unclaimed;
+  auto opened = loop_.io().open(socket_, *this);
+  if (opened)
+    channel_ = *opened;
+  else
+    abort(close_reason::error, opened.error());
+  loop_.defer(*this);
+}
+
+// -- operations: take note, and be served at the end of the turn ------------------------------
+
+bool connection::reserve(std::size_t bytes) noexcept {
+  if (reserved_.fetch_add(bytes, std::memory_order_relaxed) < options_.write_high_bytes)
+    return true;
+  reserved_.fetch_sub(bytes, std::memory_order_relaxed);
+  return false;
+}
+
+errc connection::refusal() const noexcept {
+  switch (state_) {
+  case connection_state::finished: return errc::finished;
+  case connection_state::reset: return errc::connection_reset;
+  case connection_state::closing:
+  case connection_state::draining:
+  case connection_state::closed: return errc::closed;
+  case connection_state::unclaimed:
+  case connection_state::open:
+  case connection_state::peer_finished: break;
+  }
+  if (abort_asked_)
+    return errc::closed;
+  return finish_queued_ ? errc::finished : errc::none;
+}
+
+void connection::write(write_item& item) noexcept {
+  item.what = write_item::kind::bytes;
+  if (const auto cause = refusal(); cause != errc::none) {
+    reserved_.fetch_sub(item.payload.size(), std::memory_order_relaxed);
+    refuse(item, cause);
+    return;
+  }
+  push(item);
+}
+
+void connection::refuse(write_item& item) noexcept {
+  if (const auto cause = refusal(); cause != errc::none) {
+    refuse(item, cause); // nothing will be taken any more, whatever the queue does
+    return;
+  }
+  ++counters_.writes_refused;
+  passed_high_ = true;
+  if (options_.when_slow == slow_peer::close)
+    abort(close_reason::error, errc::queue_full);
+  refuse(item, errc::queue_full);
+}
+
+void connection::finish(write_item& item) noexcept {
+  item.what = write_item::kind::finish;
+  if (const auto cause = refusal(); cause != errc::none) {
+    refuse(item, cause);
+    return;
+  }
+  push(item);
+  finish_queued_ = true;
+  if (claimed_)
+    state_ = connection_state::finished;
+}
+
+void connection::push(write_item& item) noexcept {
+  if (queue_.empty())
+    last_sent_ = loop_.now();
+  item.refusal = errc::none; // the item may have been used before
+  queue_.push(item);
+  if (queue_.size_bytes() >= options_.write_high_bytes)
+    passed_high_ = true;
+  loop_.defer(*this);
+}
+
+void connection::refuse(write_item& item, errc cause) noexcept {
+  item.payload = {};
+  item.refusal = cause;
+  item.next = nullptr;
+  (first_refused_ ? last_refused_->next : first_refused_) = &item;
+  last_refused_ = &item;
+  loop_.defer(*this);
+}
+
+void connection::close(close_reason reason) noexcept {
+  if (state_ == connection_state::reset) {
+    abort(close_reason::peer_reset, send_cause_);
+    return;
+  }
+  begin_close(reason);
+}
+
+void connection::begin_close(close_reason reason) noexcept {
+  if (state_ >= connection_state::closing)
+    return;
+  state_ = connection_state::closing;
+  ending_ = reason;
+  phase_began_ = last_sent_ = loop_.now();
+  loop_.defer(*this);
+}
+
+void connection::abort(close_reason reason, std::error_code cause) noexcept {
+  if (state_ == connection_state::closed || abort_asked_)
+    return;
+  abort_asked_ = true;
+  ending_ = reason;
+  ending_cause_ = cause;
+  loop_.defer(*this);
+}
+
+void connection::pause_reading() noexcept {
+  paused_ = true;
+  loop_.defer(*this);
+}
+
+void connection::resume_reading() noexcept {
+  paused_ = false;
+  loop_.defer(*this);
+}
+
+void connection::stop_reading() noexcept {
+  discard_ = true;
+  loop_.defer(*this);
+}
+
+void connection::end_was_handled() noexcept {
+  end_handled_ = true;
+  loop_.defer(*this);
+}
+
+void connection::claim() noexcept {
+  if (claimed_)
+    return;
+  claimed_ = true;
+  if (state_ == connection_state::unclaimed)
+    state_ = finish_queued_ ? connection_state::finished : connection_state::open;
+  loop_.defer(*this);
+}
+
+void connection::set_idle_timeout(std::chrono::milliseconds timeout) noexcept {
+  options_.idle_timeout = timeout;
+  last_activity_ = loop_.now();
+  loop_.defer(*this);
+}
+
+void connection::set_deadline(std::optional<time_point> when) noexcept {
+  deadline_ = when.value_or(time_point::max());
+  loop_.defer(*this);
+}
+
+void connection::set_allow_half_open(bool allowed) noexcept {
+  options_.allow_half_open = allowed;
+  loop_.defer(*this); // an end that was dealt with before may close it now
+}
+
+std::optional<time_point> connection::deadline() const noexcept {
+  return deadline_ == time_point::max() ? std::nullopt : std::optional{deadline_};
+}
+
+// -- completions ----------------------------------------------------------------------------
+
+void connection::on_received(bytes payload) noexcept {
+  last_activity_ = loop_.now();
+  ++counters_.reads;
+  counters_.bytes_received += payload.size();
+  if (discard_ || state_ == connection_state::closing || state_ == connection_state::draining || abort_asked_)
+    return;
+  payload.charge_to(*credit_);
+  owner_.on_received(std::move(payload));
+  if (credit_->outstanding() >= options_.read_credit_bytes) {
+    reading_ = false;
+    loop_.io().stop_reading(channel_);
+    loop_.defer(*this);
+  }
+}
+
+void connection::on_read_end(std::error_code cause) noexcept {
+  read_ended_ = true;
+  reading_ = false;
+  read_cause_ = cause;
+  loop_.defer(*this);
+}
+
+void connection::on_hang_up(std::error_code cause) noexcept {
+  lose(cause);
+  loop_.defer(*this);
+}
+
+std::size_t connection::gather(std::span<iovec> parts) noexcept {
+  return queue_.gather(parts);
+}
+
+void connection::on_sent(std::size_t count) noexcept {
+  last_activity_ = last_sent_ = loop_.now();
+  counters_.bytes_sent += count;
+  queue_.sent(count);
+  if (!serving_) // a finish may have come to the front, a close become possible, the queue writable
+    loop_.defer(*this);
+}
+
+void connection::on_send_failed(std::error_code cause) noexcept {
+  send_cause_ = cause;
+  if (!serving_)
+    loop_.defer(*this);
+}
+
+void connection::on_done(write_item& item, std::error_code cause) noexcept {
+  if (item.refusal == errc::none)
+    reserved_.fetch_sub(item.payload.size(), std::memory_order_relaxed);
+  ++(cause ? counters_.writes_failed : counters_.writes_done);
+  owner_.on_outcome(item, cause);
+}
+
+// -- the end of a turn ------------------------------------------------------------------------
+
+void connection::serve() noexcept {
+  if (first_refused_)
+    end_refused();
+  if (state_ == connection_state::closed)
+    return;
+  if (abort_asked_) {
+    end(ending_, ending_cause_, abort_resets());
+    return;
+  }
+  serving_ = true;
+  if (!queue_.empty())
+    send_queued();
+  if (send_cause_ && state_ != connection_state::reset)
+    lose(send_cause_);
+  if (read_ended_)
+    meet_end();
+  if (state_ >= connection_state::finished)
+    advance_close();
+  serving_ = false;
+  if (state_ == connection_state::closed)
+    return;
+  if (passed_high_)
+    tell_writable();
+  update_reading();
+  update_timer();
+}
+
+/// Whether the peer is to learn by an RST that it did not get everything. One that was only quiet, or has not said
+/// goodbye in time after all was sent, is left to the kernel, which goes on sending what it has.
+bool connection::abort_resets() const noexcept {
+  if (!queue_.empty())
+    return true;
+  const auto quiet = ending_ == close_reason::idle || ending_ == close_reason::deadline;
+  const auto lingering = state_ == connection_state::draining && ending_cause_ == errc::timed_out;
+  return !quiet && !lingering;
+}
+
+void connection::end_refused() noexcept {
+  while (auto item = first_refused_) {
+    first_refused_ = item->next;
+    item->next = nullptr;
+    on_done(*item, item->refusal);
+  }
+}
+
+void connection::send_queued() noexcept {
+  if (state_ == connection_state::reset)
+    return;
+  // Marks at the front are through without a byte being sent.
+  queue_.sent(0);
+  if (queue_.size_bytes() > 0)
+    loop_.io().send(channel_);
+  if (queue_.at_finish() && !send_cause_) {
+    if (const auto cause = send_finish())
+      send_cause_ = cause;
+    else
+      queue_.finished();
+  }
+}
+
+std::error_code connection::send_finish() noexcept {
+  const auto done = socket_.shutdown_write();
+  finish_sent_ = done.has_value();
+  if (done)
+    return {};
+  // The stream was connected before, so this is what shutdown(2) says after an RST.
+  return done.error() == errc::not_connected ? make_error_code(errc::connection_reset) : done.error();
+}
+
+/// Nothing can be sent any more. What was received before is still to be delivered.
+void connection::lose(std::error_code cause) noexcept {
+  if (state_ == connection_state::closed || state_ == connection_state::reset)
+    return;
+  last_error_ = send_cause_ = cause;
+  if (state_ == connection_state::closing || state_ == connection_state::draining) {
+    if (state_ == connection_state::closing)
+      abort(reason_of(cause), cause);
+    else // all of ours was sent before; the peer need not take its leave nicely
+      abort(ending_, {});
+    return;
+  }
+  state_ = connection_state::reset;
+  queue_.fail(cause);
+}
+
+close_reason connection::reason_of(std::error_code cause) noexcept {
+  return cause == errc::connection_reset ? close_reason::peer_reset : close_reason::error;
+}
+
+/// The peer finished, or reading failed.
+void connection::meet_end() noexcept {
+  if (read_cause_ || state_ == connection_state::reset) {
+    const auto cause = read_cause_ ? read_cause_ : send_cause_;
+    last_error_ = cause;
+    if (state_ == connection_state::draining)
+      end(ending_, {}, false);
+    else
+      end(reason_of(cause), cause, false);
+    return;
+  }
+  if (!claimed_)
+    return; // the owner to be will hear of it
+  if (!end_told_ && state_ < connection_state::closing) {
+    end_told_ = true;
+    if (state_ == connection_state::open)
+      state_ = connection_state::peer_finished;
+    if (owner_.on_peer_finished())
+      end_handled_ = true;
+  }
+  if (end_handled_ && !options_.allow_half_open && state_ == connection_state::peer_finished)
+    begin_close(close_reason::peer_finished);
+}
+
+void connection::advance_close() noexcept {
+  if (state_ == connection_state::finished) {
+    if (finish_sent_ && read_ended_ && claimed_)
+      end(close_reason::both_finished, {}, false);
+    return;
+  }
+  if (state_ == connection_state::closing && queue_.empty()) {
+    if (!finish_sent_) {
+      if (const auto cause = send_finish()) {
+        end(reason_of(cause), cause, false);
+        return;
+      }
+    }
+    state_ = connection_state::draining;
+    phase_began_ = loop_.now();
+  }
+  if (state_ == connection_state::draining && read_ended_)
+    end(ending_, {}, false);
+}
+
+void connection::tell_writable() noexcept {
+  if (reserved_.load(std::memory_order_relaxed) > options_.write_low_bytes || refusal() != errc::none)
+    return;
+  passed_high_ = false;
+  owner_.on_writable();
+}
+
+void connection::update_reading() noexcept {
+  const auto dropping = discard_ || state_ == connection_state::closing || state_ == connection_state::draining;
+  const auto wanted = !read_ended_ && (dropping || (claimed_ && !paused_));
+  auto starves = wanted && !dropping && credit_->outstanding() >= options_.read_credit_bytes;
+  if (starves) {
+    credit_->await_release();
+    starves = credit_->outstanding() >= options_.read_credit_bytes; // a release before the line above rang no bell
+    if (!starves)
+      credit_->stop_awaiting();
+  }
+  if (starves != starved_) {
+    starved_ = starves;
+    stall_warned_ = false;
+    starved_since_ = loop_.now();
+    if (starves) {
+      loop_.await_credit(*this);
+    } else {
+      credit_->stop_awaiting();
+      loop_.stop_awaiting_credit(*this);
+    }
+  }
+  const auto read = wanted && !starves;
+  if (read == reading_)
+    return;
+  reading_ = read;
+  if (read)
+    loop_.io().start_reading(channel_);
+  else
+    loop_.io().stop_reading(channel_);
+}
+
+void connection::end(close_reason reason, std::error_code cause, bool reset) noexcept {
+  state_ = connection_state::closed;
+  loop_.timers().cancel(*this);
+  if (starved_) {
+    credit_->stop_awaiting();
+    loop_.stop_awaiting_credit(*this);
+    starved_ = false;
+  }
+  if (channel_ != channel::none)
+    loop_.io().close(std::exchange(channel_, channel::none));
+  if (reset)
+    (void)socket_.reset_on_close();
+  socket_.close();
+  if (cause)
+    last_error_ = cause;
+  queue_.fail(cause ? cause : make_error_code(errc::closed));
+  end_refused();
+  owner_.on_closed(reason, cause);
+}
+
+// -- time -------------------------------------------------------------------------------------
+
+namespace {
+
+/// The time at which `timeout` after `since` is over; never if the timeout is off.
+time_point after(time_point since, std::chrono::milliseconds timeout) noexcept {
+  return timeout.count() > 0 ? since + timeout : time_point::max();
+}
+
+} // namespace
+
+time_point connection::next_deadline() const noexcept {
+  auto next = deadline_;
+  const auto sooner = [&next](time_point when) { next = std::min(next, when); };
+  switch (state_) {
+  case connection_state::closing: sooner(after(std::max(phase_began_, last_sent_), options_.close_timeout)); break;
+  case connection_state::draining: sooner(after(phase_began_, options_.close_timeout)); break;
+  default:
+    sooner(claimed_ ? after(last_activity_, options_.idle_timeout) : after(phase_began_, options_.handshake_deadline));
+  }
+  if (!queue_.empty())
+    sooner(after(last_sent_, options_.write_stall));
+  if (starved_) {
+    sooner(after(starved_since_, options_.credit_stall_limit));
+    if (!stall_warned_)
+      sooner(after(starved_since_, options_.credit_stall_warning));
+  }
+  return next;
+}
+
+/// Activity moves deadlines only later, so an armed timer that comes too early is set again when it fires: a read or a
+/// write costs no work here.
+void connection::update_timer() noexcept {
+  const auto next = next_deadline();
+  if (next != time_point::max() && (!armed() || next < timer::deadline()))
+    loop_.timers().arm(*this, next);
+}
+
+void connection::on_timer(time_point now) noexcept {
+  const auto over = [now](time_point since, std::chrono::milliseconds timeout) { return after(since, timeout) <= now; };
+  if (now >= deadline_) {
+    abort(close_reason::deadline, errc::timed_out);
+  } else if (state_ == connection_state::closing) {
+    if (over(std::max(phase_began_, last_sent_), options_.close_timeout))
+      abort(ending_, errc::timed_out);
+  } else if (state_ == connection_state::draining) {
+    if (over(phase_began_, options_.close_timeout))
+      abort(ending_, errc::timed_out);
+  } else if (!claimed_) {
+    if (over(phase_began_, options_.handshake_deadline))
+      abort(close_reason::error, errc::unclaimed);
+  } else if (over(last_activity_, options_.idle_timeout)) {
+    abort(close_reason::idle, errc::idle);
+  }
+  if (!queue_.empty() && over(last_sent_, options_.write_stall))
+    abort(close_reason::error, errc::write_stalled);
+  if (starved_) {
+    if (over(starved_since_, options_.credit_stall_limit)) {
+      abort(close_reason::error, errc::credit_stalled);
+    } else if (!stall_warned_ && over(starved_since_, options_.credit_stall_warning)) {
+      stall_warned_ = true;
+      log_limited(log_level::warning, "credit-stall",
+                  "a connection has read nothing for a while: its owner holds " +
+                      std::to_string(credit_->outstanding()) + " bytes of received data");
+    }
+  }
+  loop_.defer(*this);
+}
+
+} // namespace actnet::net

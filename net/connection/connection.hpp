@@ -1,0 +1,254 @@
+// The stream-connection state machine: one connected socket, its write queue, its credit and its timeouts. No actor and
+// no codec in it; whoever owns it is told through `connection_owner`.
+#pragma once
+
+#include "actnet/net/bytes/write_queue.hpp"
+#include "actnet/net/loop/loop.hpp"
+#include "actnet/net/socket/stream_socket.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace actnet::net {
+
+// What each operation does in each state. "queued": done in order, outcome when it is through. A word in quotes is the
+// error of its outcome, which follows at once. A state name after "->" is where the connection goes.
+//
+// clang-format off
+//              | unclaimed    | open           | peer_finished  | finished       | closing      | draining | reset     | closed
+// -------------+--------------+----------------+----------------+----------------+--------------+----------+-----------+--------
+// write, flush | queued       | queued         | queued         | "finished"     | "closed"     | "closed" | "reset"   | "closed"
+// finish       | queued       | queued         | queued         | "finished"     | "closed"     | "closed" | "reset"   | "closed"
+//              |    (*)       |   -> finished  |   -> finished  |                |              |          |           |
+// close        | -> closing   | -> closing     | -> closing     | -> closing     | nothing      | nothing  | -> closed | nothing
+// abort        | -> closed    | -> closed      | -> closed      | -> closed      | -> closed    | -> closed| -> closed | nothing
+// claim        | -> open (*)  | new owner      | new owner      | new owner      | nothing      | nothing  | new owner | nothing
+// bytes come   | stay in the  | delivered      | cannot come    | delivered      | dropped      | dropped  | delivered | cannot
+//              |   kernel     |                |                |                |              |          |           |
+// peer's FIN   | told on claim| -> peer_fin.(+)| cannot come    | -> closed once | remembered   | -> closed| -> closed | cannot
+//              |              |                |                |   ours is sent |              |          |           |
+// peer's RST   | -> reset     | -> reset (#)   | -> closed      | -> reset (#)   | -> closed    | -> closed| -> closed | cannot
+// queue empty  |              |                |                | FIN was sent   | FIN, then    |          |           |
+//              |              |                |                |   in order     | -> draining  |          |           |
+// clang-format on
+//
+// (*) Or `finished` if that was asked for before.   (+) Without allow_half_open it goes on to `closing` when the owner
+// has dealt with the event.   (#) What is queued fails at once; unread bytes are delivered as pausing and credit allow;
+// then closed. From `closing` the way is: flush, FIN, then (unless the peer finished before) `draining`: read and drop
+// until the peer's end or `close_timeout`. A plain close with unread input would send an RST and destroy what was
+// written.
+
+enum class connection_state : std::uint8_t {
+  unclaimed, ///< Accepted, but no owner yet: nothing is read.
+  open,
+  peer_finished, ///< The peer's FIN came; we may go on writing.
+  finished,      ///< Our FIN is sent or queued; the peer may go on.
+  closing,       ///< What was queued is being flushed; input is dropped.
+  draining,      ///< Our FIN is sent; input is dropped until the peer's end.
+  reset,         ///< Nothing can be sent any more; what was received before is still being delivered.
+  closed,
+};
+
+/// Why a connection ended.
+enum class close_reason : std::uint8_t {
+  requested,     ///< `close` was asked for.
+  both_finished, ///< Both sides finished.
+  peer_finished, ///< The peer finished, and half-open was not allowed.
+  peer_reset,
+  aborted,
+  idle,
+  deadline,
+  owner_gone,
+  error, ///< See the cause.
+};
+
+std::string_view to_string(connection_state state) noexcept;
+std::string_view to_string(close_reason reason) noexcept;
+
+/// What to do with a peer that does not take what is written to it.
+enum class slow_peer : std::uint8_t {
+  refuse, ///< Refuse writes above the high mark.
+  close,  ///< Close with `error` and the cause `queue_full`.
+};
+
+/// A time of zero turns the timeout off.
+struct connection_options {
+  std::uint32_t read_credit_bytes = 256 * 1024;
+  std::uint32_t write_low_bytes = 64 * 1024;
+  std::uint32_t write_high_bytes = 1024 * 1024;
+  std::chrono::milliseconds handshake_deadline{5'000}; ///< For an accepted connection to be claimed.
+  std::chrono::milliseconds idle_timeout{0};           ///< Without a byte in either direction.
+  std::chrono::milliseconds close_timeout{5'000};      ///< Without progress while closing.
+  std::chrono::milliseconds write_stall{30'000};       ///< Without the peer taking a byte of what is queued.
+  std::chrono::milliseconds credit_stall_warning{5'000};
+  std::chrono::milliseconds credit_stall_limit{60'000};
+  bool allow_half_open = false;
+  slow_peer when_slow = slow_peer::refuse;
+};
+
+struct connection_counters {
+  std::uint64_t bytes_received = 0; ///< Taken from the kernel, dropped ones included.
+  std::uint64_t bytes_sent = 0;     ///< Taken by the kernel.
+  std::uint64_t reads = 0;
+  std::uint64_t writes_done = 0; ///< Writes, flushes and finishes through without a cause.
+  std::uint64_t writes_failed = 0;
+  std::uint64_t writes_refused = 0; ///< The part of `writes_failed` that met a full queue.
+};
+
+/// Who owns a connection. Everything is called in the loop's thread, from the bottom of its stack; operations on the
+/// connection may be called from here.
+class connection_owner {
+ public:
+  /// Bytes in order, charged to the connection until the last slice of them is gone.
+  virtual void on_received(bytes payload) noexcept = 0;
+
+  /// The peer finished; all it sent came before. Returns whether that has been dealt with; if not, say so later with
+  /// `connection::end_was_handled`.
+  virtual bool on_peer_finished() noexcept = 0;
+
+  /// The write queue is below its low mark again after writes were refused or it had passed its high mark.
+  virtual void on_writable() noexcept = 0;
+
+  /// The one outcome of a write, flush or finish. The item is the owner's again.
+  virtual void on_outcome(write_item& item, std::error_code cause) noexcept = 0;
+
+  /// The last call, exactly once, after the outcomes of everything queued. Only the outcomes of items that are handed
+  /// in later come after it. Do not destroy the connection in here but in a `deferred` of your own.
+  virtual void on_closed(close_reason reason, std::error_code cause) noexcept = 0;
+
+ protected:
+  ~connection_owner() = default;
+};
+
+/// See the table above. Its functions only take note: system calls are made, and events and outcomes arise, when the
+/// loop serves it at the end of the turn. All in the loop's thread but `reserve`.
+class connection final : stream_target, write_outcomes, deferred, timer {
+ public:
+  /// `begin` must follow in the loop's thread.
+  connection(loop& home, stream_socket socket, const connection_options& options, connection_owner& owner);
+  ~connection();
+
+  /// Registers the socket. `claimed`: it has an owner from the start. A failure closes it, with the event.
+  void begin(bool claimed) noexcept;
+
+  // -- writing -----------------------------------------------------------------------------
+
+  /// Reserves room for a write in the queue; to be called once before each `write`. `false`: above the high mark; then
+  /// call `refuse` instead. Any thread. One write may pass the mark, so that any size can be written.
+  bool reserve(std::size_t bytes) noexcept;
+
+  /// Queues an item whose bytes are reserved (an empty payload is a flush).
+  void write(write_item& item) noexcept;
+
+  /// Ends an item that found no room: its outcome is `queue_full`.
+  void refuse(write_item& item) noexcept;
+
+  /// Queues the end of our side; `item.what` becomes finish.
+  void finish(write_item& item) noexcept;
+
+  void close(close_reason reason = close_reason::requested) noexcept;
+  void abort(close_reason reason = close_reason::aborted, std::error_code cause = errc::aborted) noexcept;
+
+  // -- reading -----------------------------------------------------------------------------
+
+  void pause_reading() noexcept;
+  void resume_reading() noexcept;
+  /// The other half: what comes from now on is dropped (shutdown_read). The peer's end is still told.
+  void stop_reading() noexcept;
+  void end_was_handled() noexcept;
+
+  // -- settings and state ------------------------------------------------------------------
+
+  /// Gives it an owner, or another one; the first ends `unclaimed`.
+  void claim() noexcept;
+  void set_idle_timeout(std::chrono::milliseconds timeout) noexcept;
+  /// The connection ends with `deadline` at that time. None: no deadline.
+  void set_deadline(std::optional<time_point> when) noexcept;
+  void set_allow_half_open(bool allowed) noexcept;
+
+  connection_state state() const noexcept { return state_; }
+  const connection_counters& counters() const noexcept { return counters_; }
+  const connection_options& options() const noexcept { return options_; }
+  std::error_code last_error() const noexcept { return last_error_; }
+  std::optional<time_point> deadline() const noexcept;
+  bool reading_paused() const noexcept { return paused_; }
+  bool starved() const noexcept { return starved_; }
+  std::uint64_t credit_outstanding() const noexcept { return credit_->outstanding(); }
+  std::size_t queued_bytes() const noexcept { return queue_.size_bytes(); }
+  /// The descriptor; empty once closed.
+  stream_socket& socket() noexcept { return socket_; }
+  /// Whether it is queued for the end of the turn; it must not go away while it is.
+  bool is_deferred() const noexcept { return deferred::is_deferred(); }
+  /// Whether an item that is queued now would be refused at once, and why.
+  errc refusal() const noexcept;
+
+ private:
+  void on_received(bytes payload) noexcept override;
+  void on_read_end(std::error_code cause) noexcept override;
+  void on_hang_up(std::error_code cause) noexcept override;
+  std::size_t gather(std::span<iovec> parts) noexcept override;
+  void on_sent(std::size_t count) noexcept override;
+  void on_send_failed(std::error_code cause) noexcept override;
+  void on_done(write_item& item, std::error_code cause) noexcept override;
+  void serve() noexcept override;
+  void on_timer(time_point now) noexcept override;
+
+  void push(write_item& item) noexcept;
+  void refuse(write_item& item, errc cause) noexcept;
+  void end_refused() noexcept;
+  void send_queued() noexcept;
+  std::error_code send_finish() noexcept;
+  bool abort_resets() const noexcept;
+  void meet_end() noexcept;
+  void lose(std::error_code cause) noexcept;
+  static close_reason reason_of(std::error_code cause) noexcept;
+  void begin_close(close_reason reason) noexcept;
+  void advance_close() noexcept;
+  void update_reading() noexcept;
+  void tell_writable() noexcept;
+  void update_timer() noexcept;
+  time_point next_deadline() const noexcept;
+  void end(close_reason reason, std::error_code cause, bool reset) noexcept;
+
+  loop& loop_;
+  connection_owner& owner_;
+  stream_socket socket_;
+  channel channel_ = channel::none;
+  credit_account* credit_;
+  write_queue queue_{*this};
+  write_item* first_refused_ = nullptr; // outcomes to be told at the next serve
+  write_item* last_refused_ = nullptr;
+  std::atomic<std::size_t> reserved_{0};
+  connection_state state_ = connection_state::unclaimed;
+  close_reason ending_ = close_reason::requested; // why it is closing, or is to be aborted
+  bool claimed_ : 1 = false;
+  bool paused_ : 1 = false;
+  bool discard_ : 1 = false; // stop_reading
+  bool reading_ : 1 = false; // what the backend was told
+  bool starved_ : 1 = false;
+  bool stall_warned_ : 1 = false;
+  bool read_ended_ : 1 = false;
+  bool end_told_ : 1 = false;    // the owner was told of the peer's end
+  bool end_handled_ : 1 = false; // and has dealt with it
+  bool finish_queued_ : 1 = false;
+  bool finish_sent_ : 1 = false;
+  bool serving_ : 1 = false;
+  bool abort_asked_ : 1 = false;
+  bool passed_high_ : 1 = false;
+  std::error_code read_cause_;
+  std::error_code send_cause_;
+  std::error_code last_error_;
+  std::error_code ending_cause_;
+  time_point last_activity_{};
+  time_point last_sent_{};   // progress of the queue
+  time_point phase_began_{}; // of unclaimed, closing, draining
+  time_point starved_since_{};
+  time_point deadline_ = time_point::max();
+  connection_counters counters_;
+  connection_options options_;
+};
+
+} // namespace actnet::net

@@ -1,0 +1,626 @@
+// Edge-triggered throughout: a descriptor is registered once, for everything, and what is ready is remembered here. So
+// pausing, resuming and waiting to write cost no system call, and a hang-up cannot be reported over and over.
+#include "actnet/net/loop/epoll_backend.hpp"
+
+#include "actnet/net/log.hpp"
+#include "actnet/net/socket/system_calls.hpp"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <vector>
+
+namespace actnet::net {
+
+namespace {
+
+/// A full read is followed by another, up to this many in one turn of a channel.
+constexpr int reads_per_turn = 4;
+constexpr int sends_per_turn = 16;
+constexpr int accepts_per_turn = 64;
+constexpr int aborted_in_a_row_max = 64;
+constexpr int datagrams_per_turn = 32;
+constexpr std::size_t parts_per_send = 64;
+constexpr int events_per_wait = 256;
+
+/// How long to wait when the kernel has no buffers for sending just now (ENOBUFS), or the queue of a Unix receiver that
+/// we are not connected to is full: no readiness follows that.
+constexpr std::chrono::milliseconds send_retry{5};
+
+class epoll_backend final : public backend {
+ public:
+  epoll_backend() = default;
+  epoll_backend(const epoll_backend&) = delete;
+  epoll_backend& operator=(const epoll_backend&) = delete;
+
+  ~epoll_backend() override {
+    if (scratch_)
+      scratch_->release();
+    for (const auto fd : {waker_, poller_})
+      if (fd >= 0)
+        sys().close(fd);
+  }
+
+  std::error_code start() {
+    slots_.emplace_back(); // channel 0 means none, so the first one is the waker's
+    poller_ = sys().epoll_create1(EPOLL_CLOEXEC);
+    if (poller_ < 0)
+      return from_errno(errno);
+    waker_ = sys().eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (waker_ < 0)
+      return from_errno(errno);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = 0;
+    if (sys().epoll_ctl(poller_, EPOLL_CTL_ADD, waker_, &event) != 0)
+      return from_errno(errno);
+    return {};
+  }
+
+  const char* name() const noexcept override { return "epoll"; }
+
+  result<channel> open(stream_socket& s, stream_target& t) override { return add(s, role::stream, &t); }
+  result<channel> open(stream_socket& s, connect_target& t) override { return add(s, role::connect, &t); }
+  result<channel> open(listener_socket& s, listener_target& t) override { return add(s, role::listener, &t); }
+  result<channel> open(datagram_socket& s, datagram_target& t) override { return add(s, role::datagram, &t); }
+
+  void close(channel which) noexcept override {
+    auto s = find(which);
+    if (!s)
+      return;
+    // Closing the descriptor alone would leave the registration in force while a duplicate of it is open.
+    sys().epoll_ctl(poller_, EPOLL_CTL_DEL, s->fd, nullptr);
+    ++s->generation;
+    s->kind = role::unused;
+    s->target = nullptr;
+    unused_.push_back(index_of(which));
+  }
+
+  void start_reading(channel which) noexcept override {
+    auto s = find(which);
+    if (!s || s->reading)
+      return;
+    s->reading = true;
+    if (s->readable)
+      go_on(*s, which);
+  }
+
+  void stop_reading(channel which) noexcept override {
+    if (auto s = find(which))
+      s->reading = false;
+  }
+
+  void send(channel which) noexcept override {
+    auto s = find(which);
+    if (!s || !s->writable || s->sending || s->send_on || s->broken)
+      return;
+    if (s->kind == role::stream)
+      send_stream(which);
+    else if (s->kind == role::datagram)
+      send_datagrams(which);
+  }
+
+  void accept_more(channel which) noexcept override {
+    auto s = find(which);
+    if (!s || s->kind != role::listener)
+      return;
+    s->stopped = false;
+    if (s->readable)
+      go_on(*s, which);
+  }
+
+  void poll(std::optional<duration> wait_at_most, turns& loop) noexcept override;
+
+  void wake() noexcept override {
+    const std::uint64_t one = 1;
+    // It fails only when the counter is full, and then the loop is being woken anyway; EINTR wrote nothing.
+    while (sys().write(waker_, &one, sizeof one) < 0 && errno == EINTR) {}
+  }
+
+ private:
+  enum class role : std::uint8_t { unused, stream, connect, listener, datagram };
+
+  struct slot {
+    int fd = -1;
+    std::uint32_t generation = 1;
+    socket* owned = nullptr; // by the target
+    void* target = nullptr;
+    role kind = role::unused;
+    errc lost = errc::none; // why the stream was lost, if the kernel told it once and not through a read
+    std::uint8_t aborted_in_a_row = 0;
+    bool reading : 1 = false;
+    bool readable : 1 = false;
+    bool writable : 1 = false;
+    bool sending : 1 = false;      // `send` is on the stack
+    bool send_on : 1 = false;      // in `again_` to send more
+    bool starved : 1 = false;      // in `starved_`
+    bool broken : 1 = false;       // `on_send_failed` was called
+    bool ended : 1 = false;        // the end of reading, or the end of connecting, was reported
+    bool failed : 1 = false;       // ERR was seen: the peer reset the stream
+    bool hang_up_told : 1 = false; // by itself or as the cause of the end
+    bool peer_done : 1 = false;    // RDHUP was seen: read to the very end, no new edge will come
+    bool stopped : 1 = false;      // no accepting until `accept_more`
+    bool queued : 1 = false;       // in `again_`
+  };
+
+  static std::uint32_t index_of(channel which) noexcept { return static_cast<std::uint32_t>(which); }
+
+  /// Look it up again after each callback: one that opens or closes channels moves or frees the slots.
+  slot* find(channel which) noexcept {
+    const auto index = index_of(which);
+    if (index == 0 || index >= slots_.size())
+      return nullptr;
+    auto& s = slots_[index];
+    return s.kind != role::unused && s.generation == static_cast<std::uint64_t>(which) >> 32 ? &s : nullptr;
+  }
+
+  template <class Target>
+  static Target& target_of(slot& s) noexcept {
+    return *static_cast<Target*>(s.target);
+  }
+
+  result<channel> add(socket& owned, role kind, void* target);
+  void go_on(slot& s, channel which) noexcept;
+  void send_later(slot& s, channel which) noexcept;
+  void try_again_soon(slot& s, channel which) noexcept;
+  void on_events(channel which, std::uint32_t events) noexcept;
+  void carry_on(channel which) noexcept;
+  void read_stream(channel which) noexcept;
+  void end_of_reading(channel which, std::error_code cause) noexcept;
+  void look_at_paused(channel which) noexcept;
+  void tell_hang_up(channel which) noexcept;
+  void send_stream(channel which) noexcept;
+  void stop_sending(slot& s, channel which, int number) noexcept;
+  void connected(channel which) noexcept;
+  void accept(channel which) noexcept;
+  void receive_datagrams(channel which) noexcept;
+  void send_datagrams(channel which) noexcept;
+  bytes take_received(std::size_t size) noexcept;
+  block& scratch() noexcept;
+
+  int poller_ = -1;
+  int waker_ = -1;
+  std::vector<slot> slots_;
+  std::vector<std::uint32_t> unused_;
+  std::vector<channel> again_;   // channels with work left that no new edge announces
+  std::vector<channel> serving_; // the batch of `again_` that is being served
+  std::vector<channel> starved_; // the kernel had no room for them
+  time_point retry_at_{};        // when to try those again
+  block* scratch_ = nullptr;     // what streams are read into; handed over whole when a read was large
+  turns* loop_ = nullptr;        // during `poll`
+};
+
+result<channel> epoll_backend::add(socket& owned, role kind, void* target) {
+  std::uint32_t index;
+  if (unused_.empty()) {
+    index = static_cast<std::uint32_t>(slots_.size());
+    slots_.emplace_back();
+  } else {
+    index = unused_.back();
+    unused_.pop_back();
+  }
+  auto& s = slots_[index];
+  const auto generation = s.generation;
+  s = slot{};
+  s.fd = owned.fd();
+  s.owned = &owned;
+  s.generation = generation;
+  s.target = target;
+  s.kind = kind;
+  // A fresh stream or datagram socket can be written; one that is connecting says so by its first edge.
+  s.writable = kind == role::stream || kind == role::datagram;
+  const auto which = static_cast<channel>(static_cast<std::uint64_t>(generation) << 32 | index);
+  epoll_event event{};
+  event.events = EPOLLET | EPOLLIN | EPOLLPRI;
+  if (kind != role::listener)
+    event.events |= EPOLLOUT;
+  if (kind == role::stream)
+    event.events |= EPOLLRDHUP;
+  event.data.u64 = static_cast<std::uint64_t>(which);
+  if (sys().epoll_ctl(poller_, EPOLL_CTL_ADD, s.fd, &event) != 0) {
+    const auto cause = from_errno(errno);
+    ++s.generation;
+    s.kind = role::unused;
+    unused_.push_back(index);
+    return failure{make_error_code(cause)};
+  }
+  return which;
+}
+
+void epoll_backend::go_on(slot& s, channel which) noexcept {
+  if (s.queued)
+    return;
+  s.queued = true;
+  again_.push_back(which);
+}
+
+/// Enough was sent for one turn, and there may be more.
+void epoll_backend::send_later(slot& s, channel which) noexcept {
+  s.sending = false;
+  s.send_on = true;
+  go_on(s, which);
+}
+
+void epoll_backend::try_again_soon(slot& s, channel which) noexcept {
+  if (s.starved)
+    return;
+  s.starved = true;
+  if (starved_.empty())
+    retry_at_ = monotonic_clock::instance().now() + send_retry;
+  starved_.push_back(which);
+}
+
+void epoll_backend::poll(std::optional<duration> wait_at_most, turns& loop) noexcept {
+  loop_ = &loop;
+  int timeout_ms = -1;
+  if (!starved_.empty())
+    wait_at_most = std::min<duration>(wait_at_most.value_or(send_retry),
+                                      retry_at_ - monotonic_clock::instance().now());
+  if (wait_at_most)
+    timeout_ms = static_cast<int>(
+        std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(*wait_at_most).count(), 0, 1 << 30));
+  if (!again_.empty())
+    timeout_ms = 0;
+  std::array<epoll_event, events_per_wait> events;
+  const auto count = sys().epoll_wait(poller_, events.data(), events_per_wait, timeout_ms);
+  loop.on_awake(timeout_ms != 0);
+  if (!starved_.empty() && monotonic_clock::instance().now() >= retry_at_) {
+    for (auto which : std::exchange(starved_, {}))
+      if (auto s = find(which)) {
+        s->starved = false;
+        s->writable = true;
+        send(which);
+        loop.after_turn();
+      }
+  }
+  for (int i = 0; i < count; ++i) {
+    const auto which = static_cast<channel>(events[static_cast<std::size_t>(i)].data.u64);
+    if (which == channel::none) {
+      std::uint64_t ignored;
+      while (sys().read(waker_, &ignored, sizeof ignored) < 0 && errno == EINTR) {}
+    } else {
+      on_events(which, events[static_cast<std::size_t>(i)].events);
+    }
+  }
+  serving_.swap(again_);
+  for (const auto which : serving_)
+    if (auto s = find(which)) {
+      s->queued = false;
+      carry_on(which);
+    }
+  serving_.clear();
+  loop_ = nullptr;
+}
+
+void epoll_backend::on_events(channel which, std::uint32_t events) noexcept {
+  auto s = find(which);
+  if (!s) // closed earlier in this batch, perhaps its number given to another descriptor
+    return;
+  if (s->kind == role::connect) {
+    if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
+      connected(which);
+    return;
+  }
+  if ((events & EPOLLERR) != 0)
+    s->failed = true;
+  if ((events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLPRI)) != 0)
+    s->peer_done = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLPRI)) != 0)
+    s->readable = true;
+  // A Unix datagram that found no room announces room by being freed, so a starved channel listens to the time only.
+  if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && !s->writable && !s->starved) {
+    s->writable = true;
+    send(which);
+    loop_->after_turn();
+    s = find(which);
+  }
+  if (s && s->readable && !s->queued)
+    carry_on(which);
+}
+
+void epoll_backend::carry_on(channel which) noexcept {
+  auto s = find(which);
+  if (s->send_on) {
+    s->send_on = false;
+    send(which);
+    loop_->after_turn();
+    s = find(which);
+  }
+  if (!s || !s->readable)
+    return;
+  switch (s->kind) {
+    case role::stream: read_stream(which); break;
+    case role::listener: accept(which); break;
+    case role::datagram: receive_datagrams(which); break;
+    case role::connect:
+    case role::unused: break;
+  }
+}
+
+block& epoll_backend::scratch() noexcept {
+  if (!scratch_)
+    scratch_ = block::make(block_pool::read_bytes);
+  return *scratch_;
+}
+
+bytes epoll_backend::take_received(std::size_t size) noexcept {
+  if (size <= block_pool::copied_bytes_max)
+    return bytes::copy(scratch_->data(), size);
+  return {std::exchange(scratch_, nullptr), size};
+}
+
+void epoll_backend::read_stream(channel which) noexcept {
+  for (int reads = 0;; ++reads) {
+    auto s = find(which);
+    if (!s)
+      return;
+    if (s->ended) { // the peer finished before; what is new can only be a reset
+      s->readable = false;
+      tell_hang_up(which);
+      return;
+    }
+    if (!s->reading) {
+      look_at_paused(which);
+      return;
+    }
+    if (reads == reads_per_turn) {
+      go_on(*s, which);
+      return;
+    }
+    auto& buffer = scratch();
+    ssize_t got;
+    do {
+      got = sys().recv(s->fd, buffer.data(), buffer.capacity, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) {
+      // A read that does not fill the buffer has emptied the socket, and what comes later is a new edge; unless the
+      // end was announced together with these bytes, or urgent data cut the read short. A Unix peer cuts reads short
+      // by sending descriptors along (unix(7)), and nothing announces that.
+      s->readable = static_cast<std::size_t>(got) == buffer.capacity || s->peer_done
+                    || s->owned->transport() != transport::tcp;
+      const auto more = s->readable;
+      target_of<stream_target>(*s).on_received(take_received(static_cast<std::size_t>(got)));
+      loop_->after_turn();
+      if (!more)
+        return;
+    } else if (got == 0) {
+      end_of_reading(which, {});
+      return;
+    } else if (errno == EAGAIN) {
+      s->readable = false;
+      s->peer_done = false;
+      return;
+    } else {
+      end_of_reading(which, from_errno(errno));
+      return;
+    }
+  }
+}
+
+void epoll_backend::end_of_reading(channel which, std::error_code cause) noexcept {
+  auto s = find(which);
+  s->ended = true;
+  s->readable = false;
+  if (!cause && s->lost != errc::none)
+    cause = s->lost;
+  if (cause)
+    s->hang_up_told = true;
+  target_of<stream_target>(*s).on_read_end(cause);
+  loop_->after_turn();
+  if (find(which))
+    tell_hang_up(which); // the peer finished and reset the stream before we looked
+}
+
+/// Reading is stopped, and an edge came: does it announce an end that can be told now?
+void epoll_backend::look_at_paused(channel which) noexcept {
+  auto s = find(which);
+  if (!s->peer_done)
+    return;
+  std::byte next;
+  ssize_t got;
+  do {
+    got = sys().recv(s->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  if (got == 0) {
+    end_of_reading(which, {});
+  } else if (got < 0 && errno != EAGAIN) {
+    end_of_reading(which, from_errno(errno)); // nothing waits before the error
+  } else {
+    tell_hang_up(which); // bytes wait before the reset
+  }
+}
+
+void epoll_backend::tell_hang_up(channel which) noexcept {
+  auto s = find(which);
+  if (s->hang_up_told || (!s->failed && s->lost == errc::none))
+    return;
+  s->hang_up_told = true;
+  // Asking SO_ERROR would take the error away from the read that is to report it. A send takes it away too.
+  if (s->lost == errc::none)
+    s->lost = errc::connection_reset;
+  target_of<stream_target>(*s).on_hang_up(s->lost);
+  loop_->after_turn();
+}
+
+void epoll_backend::send_stream(channel which) noexcept {
+  auto s = find(which);
+  s->sending = true;
+  auto& target = target_of<stream_target>(*s);
+  for (int sends = 0; sends < sends_per_turn; ++sends) {
+    std::array<iovec, parts_per_send> parts;
+    const auto count = target.gather(parts);
+    s = find(which);
+    if (!s)
+      return;
+    if (count == 0) {
+      s->sending = false;
+      return;
+    }
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    ssize_t sent;
+    do {
+      sent = sys().sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+      stop_sending(*s, which, errno);
+      return;
+    }
+    target.on_sent(static_cast<std::size_t>(sent)); // after a short write the next one says whether to wait
+    s = find(which);
+    if (!s)
+      return;
+  }
+  send_later(*s, which);
+}
+
+void epoll_backend::stop_sending(slot& s, channel which, int number) noexcept {
+  s.sending = false;
+  s.writable = false;
+  const auto cause = from_errno(number);
+  if (cause == errc::would_block)
+    return;
+  if (cause == errc::out_of_memory) {
+    try_again_soon(s, which);
+    return;
+  }
+  s.broken = true;
+  if (number != EPIPE) // which an orderly end brings too; the others were waiting on the socket and are gone now
+    s.lost = cause;
+  target_of<stream_target>(s).on_send_failed(cause);
+}
+
+void epoll_backend::connected(channel which) noexcept {
+  auto s = find(which);
+  if (s->ended)
+    return;
+  const auto done = static_cast<stream_socket*>(s->owned)->finish_connect();
+  if (!done && done.error() == errc::would_block)
+    return; // a spurious edge: the handshake still goes on
+  s->ended = true;
+  target_of<connect_target>(*s).on_connected(done ? std::error_code{} : done.error());
+  loop_->after_turn();
+}
+
+/// Whether accept(2) failed for good or for want of something, and not because of the connection it took from the
+/// backlog. Anything that Linux does not list there counts as the connection's: a run of those is bounded anyway.
+bool stops_accepting(std::error_code cause) noexcept {
+  return cause == errc::too_many_open_files || cause == errc::out_of_memory || cause == errc::bad_descriptor
+         || cause == errc::invalid_argument;
+}
+
+void epoll_backend::accept(channel which) noexcept {
+  for (int accepts = 0;; ++accepts) {
+    auto s = find(which);
+    if (!s || !s->readable || s->stopped)
+      return;
+    if (accepts == accepts_per_turn) {
+      go_on(*s, which);
+      return;
+    }
+    auto& target = target_of<listener_target>(*s);
+    s->stopped = true; // unless it is wanted; `accept_more` may be called from any of the callbacks
+    if (!target.wants_connection())
+      return;
+    s = find(which);
+    if (!s)
+      return;
+    s->stopped = false;
+    auto got = static_cast<listener_socket*>(s->owned)->accept();
+    if (got) {
+      s->aborted_in_a_row = 0;
+      target.on_accepted(std::move(*got));
+    } else if (got.error() == errc::would_block) {
+      s->readable = false;
+      target.on_accept_failed(got.error());
+    } else if (!stops_accepting(got.error()) && s->aborted_in_a_row < aborted_in_a_row_max) {
+      ++s->aborted_in_a_row;
+      target.on_accept_failed(errc::connection_aborted);
+    } else {
+      s->aborted_in_a_row = 0;
+      s->stopped = true;
+      target.on_accept_failed(got.error());
+    }
+    loop_->after_turn();
+  }
+}
+
+void epoll_backend::receive_datagrams(channel which) noexcept {
+  int errors = 0;
+  for (int count = 0;; ++count) {
+    auto s = find(which);
+    if (!s || !s->reading || !s->readable)
+      return;
+    if (count == datagrams_per_turn) {
+      if (errors == count) // the kernel tells an error once, so this one is of another kind: wait for an edge
+        s->readable = false;
+      else
+        go_on(*s, which);
+      return;
+    }
+    auto& buffer = scratch();
+    auto got = static_cast<datagram_socket*>(s->owned)->receive({buffer.data(), buffer.capacity});
+    auto& target = target_of<datagram_target>(*s);
+    if (got) {
+      target.on_datagram(take_received(got->size), *got);
+    } else if (got.error() == errc::would_block) {
+      s->readable = false;
+      return;
+    } else {
+      ++errors;
+      target.on_receive_error(got.error());
+    }
+    loop_->after_turn();
+  }
+}
+
+void epoll_backend::send_datagrams(channel which) noexcept {
+  auto s = find(which);
+  s->sending = true;
+  auto& target = target_of<datagram_target>(*s);
+  for (int sends = 0; sends < datagrams_per_turn; ++sends) {
+    const auto next = target.next_datagram();
+    s = find(which);
+    if (!s)
+      return;
+    if (!next) {
+      s->sending = false;
+      return;
+    }
+    auto sent = static_cast<datagram_socket*>(s->owned)->send(next->payload, next->to);
+    if (!sent && sent.error() == errc::connection_refused && s->owned->transport() == transport::udp) {
+      // An earlier datagram was refused; the kernel says so here, once, and has not sent this one.
+      target.on_receive_error(sent.error());
+      s = find(which);
+      if (!s)
+        return;
+      sent = static_cast<datagram_socket*>(s->owned)->send(next->payload, next->to);
+    }
+    if (!sent && sent.error() == errc::would_block) {
+      s->sending = false;
+      s->writable = false;
+      if (s->owned->transport() == transport::unix_datagram && next->to)
+        try_again_soon(*s, which);
+      return;
+    }
+    target.on_datagram_sent(sent ? std::error_code{} : sent.error());
+    s = find(which);
+    if (!s)
+      return;
+  }
+  send_later(*s, which);
+}
+
+} // namespace
+
+result<std::unique_ptr<backend>> make_epoll_backend() {
+  auto made = std::make_unique<epoll_backend>();
+  if (auto cause = made->start())
+    return failure{cause};
+  return std::unique_ptr<backend>{std::move(made)};
+}
+
+} // namespace actnet::net

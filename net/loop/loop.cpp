@@ -1,0 +1,250 @@
+#include "actnet/net/loop/loop.hpp"
+
+#include "actnet/net/log.hpp"
+#include "actnet/net/loop/epoll_backend.hpp"
+
+#include <algorithm>
+
+namespace actnet::net {
+
+/// The bell of one loop. A payload may be dropped after its loop is gone, so gates are never freed but used again.
+class loop::gate final : public credit_bell {
+ public:
+  static gate* acquire(loop& owner) {
+    auto& s = store();
+    std::lock_guard guard{s.mutex};
+    gate* found;
+    if (s.unused.empty()) {
+      found = new gate;
+      s.all.push_back(found);
+    } else {
+      found = s.unused.back();
+      s.unused.pop_back();
+    }
+    std::lock_guard own{found->mutex_};
+    found->owner_ = &owner;
+    return found;
+  }
+
+  void give_back() {
+    {
+      std::lock_guard own{mutex_};
+      owner_ = nullptr;
+    }
+    auto& s = store();
+    std::lock_guard guard{s.mutex};
+    s.unused.push_back(this);
+  }
+
+  void ring() noexcept override {
+    std::lock_guard own{mutex_};
+    if (owner_)
+      owner_->ring();
+  }
+
+ private:
+  struct kept_for_ever {
+    std::mutex mutex;
+    std::vector<gate*> unused;
+    std::vector<gate*> all; // reachable for leak checkers
+  };
+  static kept_for_ever& store() {
+    static auto& instance = *new kept_for_ever;
+    return instance;
+  }
+
+  std::mutex mutex_;
+  loop* owner_ = nullptr;
+};
+
+result<std::unique_ptr<loop>> loop::make(loop_options options) {
+  auto io = options.make_backend ? options.make_backend() : make_epoll_backend();
+  if (!io)
+    return failure{io.error()};
+  return std::unique_ptr<loop>{new loop(std::move(options), std::move(*io))};
+}
+
+loop::loop(loop_options options, std::unique_ptr<backend> io)
+  : clock_(options.time ? *options.time : monotonic_clock::instance()), turn_alarm_(options.turn_alarm),
+    backend_(std::move(io)), now_(clock_.now()) {
+  gate_ = gate::acquire(*this); // last: an old payload may ring a bell that was used before at any time
+  if (auto manual = dynamic_cast<manual_clock*>(&clock_))
+    clock_subscription_ = manual->subscribe([this] { backend_->wake(); });
+}
+
+loop::~loop() {
+  if (auto manual = dynamic_cast<manual_clock*>(&clock_))
+    manual->unsubscribe(clock_subscription_);
+  close_inbox();
+  gate_->give_back();
+}
+
+void loop::adopt_thread() noexcept {
+  thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  block_pool::set_current(&pool_);
+}
+
+bool loop::in_loop_thread() const noexcept {
+  return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+}
+
+void loop::run() {
+  adopt_thread();
+  while (!stopping_.load(std::memory_order_relaxed))
+    run_once(true);
+  block_pool::set_current(nullptr);
+}
+
+bool loop::run_once(bool may_wait) {
+  if (!in_loop_thread())
+    adopt_thread();
+  served_ = false;
+  turn_began_ = clock_.coarse_now();
+  if (first_deferred_) // outside of any turn, such as before the loop ran
+    after_turn();
+  run_posted();
+  if (credit_returned_.load(std::memory_order_relaxed))
+    serve_credit();
+  auto more = resident_ && resident_->run_ready();
+  timers_.fire_due(now_, [this] { after_turn(); });
+  more = more || (resident_ && resident_->run_ready());
+
+  std::optional<duration> wait = duration::zero();
+  if (may_wait && !more && !first_deferred_) {
+    sleeping_.store(true, std::memory_order_seq_cst);
+    bool posted_meanwhile;
+    {
+      std::lock_guard guard{inbox_mutex_};
+      posted_meanwhile = !inbox_.empty();
+    }
+    if (!posted_meanwhile && !credit_returned_.load(std::memory_order_seq_cst)
+        && !stopping_.load(std::memory_order_seq_cst)) {
+      if (const auto next = timers_.next_deadline(); !next)
+        wait.reset();
+      else if (!clock_.manual())
+        wait = std::max(duration::zero(), *next - clock_.now());
+      else if (*next > clock_.now()) // only a step of the clock can make it due, and a step wakes the backend
+        wait.reset();
+    }
+  }
+  backend_->poll(wait, *this);
+  const auto next = timers_.next_deadline();
+  return more || served_ || (next && *next <= now_);
+}
+
+void loop::on_awake(bool waited) noexcept {
+  sleeping_.store(false, std::memory_order_relaxed);
+  if (waited)
+    wake_ups_.fetch_add(1, std::memory_order_relaxed);
+  now_ = clock_.now();
+  turn_began_ = clock_.coarse_now();
+}
+
+void loop::defer(deferred& work) noexcept {
+  if (work.queued_)
+    return;
+  work.queued_ = true;
+  work.next_ = nullptr;
+  if (last_deferred_)
+    last_deferred_->next_ = &work;
+  else
+    first_deferred_ = &work;
+  last_deferred_ = &work;
+}
+
+void loop::after_turn() noexcept {
+  served_ = true;
+  const auto ended = clock_.coarse_now();
+  if (ended - turn_began_ > turn_alarm_ && turn_alarm_ > duration::zero())
+    raise_turn_alarm(ended - turn_began_);
+  turn_began_ = ended;
+  ++turn_;
+  while (auto work = first_deferred_) {
+    first_deferred_ = work->next_;
+    if (!first_deferred_)
+      last_deferred_ = nullptr;
+    work->queued_ = false; // first: it may defer itself again, and may be gone afterwards
+    work->serve();
+  }
+}
+
+void loop::raise_turn_alarm(duration took) const noexcept {
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+  log_limited(log_level::warning, "turn-alarm",
+              "a turn of " + std::to_string(milliseconds) + " ms held up the loop: "
+                  + (resident_ ? resident_->last_turn() : std::string{"no resident"}));
+}
+
+void loop::run_posted() noexcept {
+  run_batch(); // what is left of it, when posted work closes the inbox
+  {
+    std::lock_guard guard{inbox_mutex_};
+    if (inbox_.empty())
+      return;
+    running_.swap(inbox_);
+  }
+  run_batch();
+}
+
+void loop::run_batch() noexcept {
+  while (next_running_ < running_.size()) {
+    const auto work = running_[next_running_++];
+    work.run(work.object, work.argument);
+    after_turn();
+  }
+  running_.clear();
+  next_running_ = 0;
+}
+
+bool loop::post(void (*work)(void*, void*) noexcept, void* object, void* argument) noexcept {
+  {
+    std::lock_guard guard{inbox_mutex_};
+    if (inbox_closed_)
+      return false;
+    inbox_.push_back({work, object, argument});
+  }
+  if (sleeping_.load(std::memory_order_seq_cst))
+    backend_->wake();
+  return true;
+}
+
+void loop::stop() noexcept {
+  stopping_.store(true, std::memory_order_seq_cst);
+  backend_->wake();
+}
+
+void loop::close_inbox() noexcept {
+  {
+    std::lock_guard guard{inbox_mutex_};
+    if (inbox_closed_)
+      return;
+    inbox_closed_ = true;
+  }
+  run_posted();
+}
+
+credit_bell& loop::bell() noexcept {
+  return *gate_;
+}
+
+void loop::ring() noexcept {
+  if (!credit_returned_.exchange(true, std::memory_order_seq_cst) && sleeping_.load(std::memory_order_seq_cst))
+    backend_->wake();
+}
+
+void loop::await_credit(deferred& who) {
+  awaiting_credit_.push_back(&who);
+}
+
+void loop::stop_awaiting_credit(deferred& who) noexcept {
+  std::erase(awaiting_credit_, &who);
+}
+
+void loop::serve_credit() noexcept {
+  credit_returned_.store(false, std::memory_order_seq_cst);
+  for (auto who : awaiting_credit_)
+    defer(*who);
+  after_turn();
+}
+
+} // namespace actnet::net

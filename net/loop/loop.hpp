@@ -1,0 +1,169 @@
+// An event loop: one thread that serves sockets, timers, work posted from other threads, and a resident (the actors
+// that live on it). Nothing here knows what an actor is.
+#pragma once
+
+#include "actnet/net/bytes/block_pool.hpp"
+#include "actnet/net/loop/backend.hpp"
+#include "actnet/net/loop/clock.hpp"
+#include "actnet/net/loop/timers.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace actnet::net {
+
+/// Work put off to the end of the present turn, when no other code of its owner is on the stack: there system calls
+/// are made and events arise. An object must not go away between `loop::defer` and `serve`.
+class deferred {
+ public:
+  virtual void serve() noexcept = 0;
+  bool is_deferred() const noexcept { return queued_; }
+
+ protected:
+  ~deferred() = default;
+
+ private:
+  friend class loop;
+  deferred* next_ = nullptr;
+  bool queued_ = false;
+};
+
+/// What else runs on a loop's thread.
+class resident {
+ public:
+  /// Runs what is ready, calling `loop::after_turn` after each piece of it. Returns whether more is ready.
+  virtual bool run_ready() noexcept = 0;
+
+  /// Names what ran in the turn that just ended, for the turn alarm.
+  virtual std::string last_turn() const = 0;
+
+ protected:
+  ~resident() = default;
+};
+
+using backend_factory = std::function<result<std::unique_ptr<backend>>()>;
+
+struct loop_options {
+  clock* time = nullptr;                                                ///< Null: the monotonic clock.
+  backend_factory make_backend = {};                                    ///< Empty: epoll.
+  std::chrono::milliseconds turn_alarm = std::chrono::milliseconds{25}; ///< A longer turn is logged; 0: none.
+};
+
+class loop final : private turns {
+ public:
+  /// Fails when the kernel refuses the backend's descriptors.
+  static result<std::unique_ptr<loop>> make(loop_options options = {});
+  ~loop();
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+
+  // -- the loop's thread -------------------------------------------------------------------
+
+  /// Serves until `stop`. The calling thread is the loop's from then on.
+  void run();
+
+  /// One round: posted work, the resident, timers, sockets; waits for sockets only if `may_wait` and nothing else is
+  /// due. For tests and simulation, which pump a loop by hand. Returns whether it did anything or left anything to do:
+  /// only after a round without either is the loop at rest.
+  bool run_once(bool may_wait);
+
+  /// Makes the calling thread the loop's without running it.
+  void adopt_thread() noexcept;
+
+  /// Before it runs.
+  void set_resident(resident* who) noexcept { resident_ = who; }
+  void set_turn_alarm(std::chrono::milliseconds alarm) noexcept { turn_alarm_ = alarm; }
+
+  /// Queues `work` for the end of this turn, once, however often it is called.
+  void defer(deferred& work) noexcept;
+
+  /// Ends a turn: raises the alarm when it was too long, then serves what was deferred (that time is the next turn's).
+  void after_turn() noexcept override;
+
+  /// The time at which this round began to do work. Good enough for timeouts, and free.
+  time_point now() const noexcept { return now_; }
+
+  /// Counts the turns, so that who ran in this one can be told from who ran before.
+  std::uint64_t turn() const noexcept { return turn_; }
+
+  timer_queue& timers() noexcept { return timers_; }
+  backend& io() noexcept { return *backend_; }
+  clock& time() noexcept { return clock_; }
+
+  /// Rung by payloads when a starved account gets credit. Outlives the loop; then, and also for the accounts of a loop
+  /// that had it before, a ring means nothing.
+  credit_bell& bell() noexcept;
+  /// Has `who` served at every ring until `stop_awaiting_credit`. The loop's thread.
+  void await_credit(deferred& who);
+  void stop_awaiting_credit(deferred& who) noexcept;
+
+  // -- any thread --------------------------------------------------------------------------
+
+  /// Has `work(object, argument)` called in the loop's thread, in the order of posting per thread. `false`: the loop
+  /// has ended, nothing will be called.
+  bool post(void (*work)(void* object, void* argument) noexcept, void* object, void* argument) noexcept;
+
+  /// Ends `run` after the present round.
+  void stop() noexcept;
+
+  /// Refuses further posts and runs those that came before. The loop's thread or, when `run` has returned, any.
+  void close_inbox() noexcept;
+
+  bool in_loop_thread() const noexcept;
+
+  /// How often the loop came back from waiting; for tests of its silence.
+  std::uint64_t wake_ups() const noexcept { return wake_ups_.load(std::memory_order_relaxed); }
+
+ private:
+  struct posted {
+    void (*run)(void*, void*) noexcept;
+    void* object;
+    void* argument;
+  };
+  class gate;
+
+  loop(loop_options options, std::unique_ptr<backend> io);
+  void on_awake(bool waited) noexcept override;
+  void run_posted() noexcept;
+  void run_batch() noexcept;
+  void raise_turn_alarm(duration took) const noexcept;
+  void ring() noexcept;
+  void serve_credit() noexcept;
+
+  clock& clock_;
+  std::uint64_t clock_subscription_ = 0;
+  duration turn_alarm_;
+  std::unique_ptr<backend> backend_;
+  timer_queue timers_;
+  resident* resident_ = nullptr;
+  time_point now_{};
+  time_point turn_began_{};
+  std::uint64_t turn_ = 1;
+  deferred* first_deferred_ = nullptr;
+  deferred* last_deferred_ = nullptr;
+  std::vector<deferred*> awaiting_credit_;
+  std::vector<posted> running_; // the batch of the inbox that is being run
+  std::size_t next_running_ = 0;
+  bool served_ = false; // a turn ended in this round
+  block_pool pool_;
+  gate* gate_ = nullptr;
+  std::atomic<std::thread::id> thread_{};
+  std::atomic<std::uint64_t> wake_ups_{0};
+
+  // Shared with other threads. `sleeping_` is set before the inbox is looked at for the last time and the thread
+  // sleeps; a poster looks at it after it has posted. The other order loses wake-ups.
+  std::mutex inbox_mutex_;
+  std::vector<posted> inbox_;
+  bool inbox_closed_ = false;
+  std::atomic<bool> sleeping_{false};
+  std::atomic<bool> credit_returned_{false};
+  std::atomic<bool> stopping_{false};
+};
+
+} // namespace actnet::net

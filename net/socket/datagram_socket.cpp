@@ -1,0 +1,180 @@
+#include "actnet/net/socket/datagram_socket.hpp"
+
+#include "actnet/net/error.hpp"
+#include "actnet/net/socket/system_calls.hpp"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace actnet::net {
+
+namespace {
+
+bool is_datagram(const endpoint& e) {
+  return e.transport() == transport::udp || e.transport() == transport::unix_datagram;
+}
+
+template <class T>
+T content_of(const cmsghdr* header) {
+  T value;
+  std::memcpy(&value, CMSG_DATA(header), sizeof value);
+  return value;
+}
+
+ip_address destination(const in_pktinfo& info) {
+  std::array<std::uint8_t, 4> bytes;
+  std::memcpy(bytes.data(), &info.ipi_addr, sizeof bytes);
+  return ip_address::v4(bytes[0], bytes[1], bytes[2], bytes[3]);
+}
+
+ip_address destination(const in6_pktinfo& info) {
+  std::array<std::uint8_t, 16> bytes;
+  std::memcpy(bytes.data(), &info.ipi6_addr, sizeof bytes);
+  const bool zoned = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) || IN6_IS_ADDR_MC_LINKLOCAL(&info.ipi6_addr);
+  return ip_address::v6(bytes, zoned ? info.ipi6_ifindex : 0);
+}
+
+void take_details(msghdr& message, received_datagram& datagram) {
+  for (auto* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO)
+      datagram.to = endpoint::udp(destination(content_of<in_pktinfo>(header)), datagram.to.port());
+    else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO)
+      datagram.to = endpoint::udp(destination(content_of<in6_pktinfo>(header)), datagram.to.port());
+    else if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL)
+      datagram.dropped = content_of<std::uint32_t>(header);
+  }
+}
+
+} // namespace
+
+result<datagram_socket> datagram_socket::open(const endpoint& local, std::span<const socket_option> options) {
+  if (!is_datagram(local))
+    return failure{errc::invalid_endpoint};
+  const socket_address address = to_socket_address(local);
+  auto opened = socket::open(local.transport(), address);
+  if (!opened)
+    return failure{opened.error()};
+  datagram_socket s{std::move(*opened)};
+  if (auto done = s.set_all(options); !done)
+    return failure{done.error()};
+  if (auto done = s.ask_for_details(); !done)
+    return failure{done.error()};
+  if (auto done = s.bind(address); !done)
+    return failure{done.error()};
+  return s;
+}
+
+result<datagram_socket> datagram_socket::adopt(int fd) {
+  auto taken = take_over(fd, SOCK_DGRAM, false);
+  if (!taken)
+    return failure{taken.error()};
+  datagram_socket s{std::move(*taken)};
+  if (auto done = s.ask_for_details(); !done) {
+    static_cast<void>(s.release());
+    return failure{done.error()};
+  }
+  return s;
+}
+
+result<void> datagram_socket::ask_for_details() {
+  if (transport() != net::transport::udp)
+    return {};
+  const int on = 1;
+  const bool v6 = view().family == AF_INET6;
+  if (sys().setsockopt(fd(), SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on) != 0 ||
+      sys().setsockopt(fd(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) != 0)
+    return failure{from_errno(errno)};
+  return {};
+}
+
+result<void> datagram_socket::connect(const endpoint& remote) {
+  if (remote.transport() != transport())
+    return failure{errc::invalid_endpoint};
+  const socket_address address = to_socket_address(remote);
+  bound_.reset(); // An adopted socket may be given its port only now.
+  if (uninterrupted([&] { return sys().connect(fd(), address.data(), address.size); }) != 0)
+    return failure{from_errno(errno)};
+  return {};
+}
+
+result<void> datagram_socket::disconnect() {
+  const auto before = local_endpoint();
+  if (!before)
+    return failure{before.error()};
+  sockaddr nobody{};
+  nobody.sa_family = AF_UNSPEC;
+  bound_.reset();
+  if (uninterrupted([&] { return sys().connect(fd(), &nobody, sizeof nobody); }) != 0)
+    return failure{from_errno(errno)};
+  const auto after = local_endpoint();
+  if (!after)
+    return failure{after.error()};
+  if (after->port() == before->port())
+    return {};
+  return bind(to_socket_address(after->with_port(before->port())));
+}
+
+result<received_datagram> datagram_socket::receive(std::span<std::byte> buffer) {
+  const auto here = bound();
+  if (!here)
+    return failure{here.error()};
+  sockaddr_storage from;
+  alignas(cmsghdr) std::byte details[256];
+  iovec part{buffer.data(), buffer.size()};
+  msghdr message{};
+  const auto size = uninterrupted([&] {
+    message.msg_name = &from;
+    message.msg_namelen = sizeof from;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    // No room for details on a Unix socket: descriptors that a peer sends along would be ours to close.
+    const bool udp = transport() == net::transport::udp;
+    message.msg_control = udp ? details : nullptr;
+    message.msg_controllen = udp ? sizeof details : 0;
+    return sys().recvmsg(fd(), &message, MSG_TRUNC | MSG_DONTWAIT);
+  });
+  if (size < 0)
+    return failure{from_errno(errno)};
+  auto sender = from_socket_address(reinterpret_cast<sockaddr*>(&from), message.msg_namelen, transport());
+  if (!sender)
+    return failure{sender.error()};
+  const auto full = static_cast<std::size_t>(size);
+  received_datagram datagram{std::min(full, buffer.size()), full, full > buffer.size(), std::move(*sender), **here, 0};
+  take_details(message, datagram);
+  return datagram;
+}
+
+result<std::size_t> datagram_socket::send(std::span<const std::byte> payload, const endpoint* to) {
+  iovec part{const_cast<std::byte*>(payload.data()), payload.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  socket_address address;
+  if (to != nullptr) {
+    if (to->transport() != transport())
+      return failure{errc::invalid_endpoint};
+    address = to_socket_address(*to);
+    message.msg_name = address.data();
+    message.msg_namelen = address.size;
+  }
+  const auto size = uninterrupted([&] { return sys().sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
+  if (size < 0)
+    return failure{from_errno(errno)};
+  return static_cast<std::size_t>(size);
+}
+
+/// Where the socket is bound. Asked again as long as it has no port yet.
+result<const endpoint*> datagram_socket::bound() {
+  if (!bound_ || (bound_->is_ip() && bound_->port() == 0)) {
+    auto local = local_endpoint();
+    if (!local)
+      return failure{local.error()};
+    bound_ = std::move(*local);
+  }
+  return &*bound_;
+}
+
+} // namespace actnet::net

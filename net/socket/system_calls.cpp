@@ -1,0 +1,142 @@
+#include "actnet/net/socket/system_calls.hpp"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace actnet::net {
+
+int system_calls::socket(int domain, int type, int protocol) noexcept {
+  return ::socket(domain, type, protocol);
+}
+
+int system_calls::socketpair(int domain, int type, int protocol, int* fds) noexcept {
+  return ::socketpair(domain, type, protocol, fds);
+}
+
+int system_calls::bind(int fd, const sockaddr* address, socklen_t size) noexcept {
+  return ::bind(fd, address, size);
+}
+
+int system_calls::listen(int fd, int backlog) noexcept {
+  return ::listen(fd, backlog);
+}
+
+int system_calls::accept4(int fd, sockaddr* address, socklen_t* size, int flags) noexcept {
+  return ::accept4(fd, address, size, flags);
+}
+
+int system_calls::connect(int fd, const sockaddr* address, socklen_t size) noexcept {
+  return ::connect(fd, address, size);
+}
+
+int system_calls::getsockname(int fd, sockaddr* address, socklen_t* size) noexcept {
+  return ::getsockname(fd, address, size);
+}
+
+int system_calls::getpeername(int fd, sockaddr* address, socklen_t* size) noexcept {
+  return ::getpeername(fd, address, size);
+}
+
+int system_calls::getsockopt(int fd, int level, int name, void* value, socklen_t* size) noexcept {
+  return ::getsockopt(fd, level, name, value, size);
+}
+
+int system_calls::setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept {
+  return ::setsockopt(fd, level, name, value, size);
+}
+
+int system_calls::shutdown(int fd, int how) noexcept {
+  return ::shutdown(fd, how);
+}
+
+int system_calls::close(int fd) noexcept {
+  return ::close(fd);
+}
+
+ssize_t system_calls::recv(int fd, void* buffer, std::size_t size, int flags) noexcept {
+  return ::recv(fd, buffer, size, flags);
+}
+
+ssize_t system_calls::recvmsg(int fd, msghdr* message, int flags) noexcept {
+  return ::recvmsg(fd, message, flags);
+}
+
+ssize_t system_calls::sendmsg(int fd, const msghdr* message, int flags) noexcept {
+  return ::sendmsg(fd, message, flags);
+}
+
+int system_calls::fcntl(int fd, int command, int argument) noexcept {
+  return ::fcntl(fd, command, argument);
+}
+
+int system_calls::epoll_create1(int flags) noexcept {
+  return ::epoll_create1(flags);
+}
+
+int system_calls::epoll_ctl(int poller, int operation, int fd, epoll_event* event) noexcept {
+  return ::epoll_ctl(poller, operation, fd, event);
+}
+
+int system_calls::epoll_wait(int poller, epoll_event* events, int count, int timeout_ms) noexcept {
+  return ::epoll_wait(poller, events, count, timeout_ms);
+}
+
+int system_calls::eventfd(unsigned count, int flags) noexcept {
+  return ::eventfd(count, flags);
+}
+
+ssize_t system_calls::read(int fd, void* buffer, std::size_t size) noexcept {
+  return ::read(fd, buffer, size);
+}
+
+ssize_t system_calls::write(int fd, const void* buffer, std::size_t size) noexcept {
+  return ::write(fd, buffer, size);
+}
+
+int system_calls::open(const char* path, int flags) noexcept {
+  return ::open(path, flags);
+}
+
+int system_calls::getrlimit(int resource, rlimit* limit) noexcept {
+  return ::getrlimit(static_cast<__rlimit_resource>(resource), limit);
+}
+
+int system_calls::setrlimit(int resource, const rlimit* limit) noexcept {
+  return ::setrlimit(static_cast<__rlimit_resource>(resource), limit);
+}
+
+int system_calls::clock_gettime(clockid_t clock, timespec* time) noexcept {
+  return ::clock_gettime(clock, time);
+}
+
+unsigned system_calls::if_nametoindex(const char* name) noexcept {
+  return ::if_nametoindex(name);
+}
+
+char* system_calls::if_indextoname(unsigned index, char* name) noexcept {
+  return ::if_indextoname(index, name);
+}
+
+namespace {
+
+// Neither is ever destroyed: a socket may be closed while static objects go away.
+system_calls& kernel = *new system_calls;
+std::atomic<system_calls*> in_force{&kernel};
+
+} // namespace
+
+system_calls& sys() noexcept {
+  return *in_force.load(std::memory_order_relaxed);
+}
+
+replaced_system_calls::replaced_system_calls(system_calls& calls) noexcept : before_(in_force.exchange(&calls)) {}
+
+replaced_system_calls::~replaced_system_calls() {
+  in_force.store(before_);
+}
+
+} // namespace actnet::net

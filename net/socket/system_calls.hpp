@@ -1,0 +1,70 @@
+// The seam: every system call of the library, and nothing else, goes through here.
+#pragma once
+
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+
+namespace actnet::net {
+
+/// The kernel as the library sees it. Each member is the call of its name, with its arguments, result and errno
+/// (section 2 of the manual). Tests put a failing, a short-writing or an in-memory kernel in its place.
+class system_calls {
+ public:
+  virtual ~system_calls() = default;
+
+  virtual int socket(int domain, int type, int protocol) noexcept;
+  virtual int socketpair(int domain, int type, int protocol, int* fds) noexcept;
+  virtual int bind(int fd, const sockaddr* address, socklen_t size) noexcept;
+  virtual int listen(int fd, int backlog) noexcept;
+  virtual int accept4(int fd, sockaddr* address, socklen_t* size, int flags) noexcept;
+  virtual int connect(int fd, const sockaddr* address, socklen_t size) noexcept;
+  virtual int getsockname(int fd, sockaddr* address, socklen_t* size) noexcept;
+  virtual int getpeername(int fd, sockaddr* address, socklen_t* size) noexcept;
+  virtual int getsockopt(int fd, int level, int name, void* value, socklen_t* size) noexcept;
+  virtual int setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept;
+  virtual int shutdown(int fd, int how) noexcept;
+  virtual int close(int fd) noexcept;
+  virtual ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept;
+  virtual ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept;
+  virtual ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept;
+  virtual int fcntl(int fd, int command, int argument) noexcept;
+
+  virtual int epoll_create1(int flags) noexcept;
+  virtual int epoll_ctl(int poller, int operation, int fd, epoll_event* event) noexcept;
+  virtual int epoll_wait(int poller, epoll_event* events, int count, int timeout_ms) noexcept;
+  virtual int eventfd(unsigned count, int flags) noexcept;
+  virtual ssize_t read(int fd, void* buffer, std::size_t size) noexcept;
+  virtual ssize_t write(int fd, const void* buffer, std::size_t size) noexcept;
+  virtual int open(const char* path, int flags) noexcept;
+
+  virtual int getrlimit(int resource, rlimit* limit) noexcept;
+  virtual int setrlimit(int resource, const rlimit* limit) noexcept;
+  virtual int clock_gettime(clockid_t clock, timespec* time) noexcept;
+
+  virtual unsigned if_nametoindex(const char* name) noexcept;
+  virtual char* if_indextoname(unsigned index, char* name) noexcept;
+};
+
+/// The system calls in force: the kernel's own unless a test replaced them. Any thread.
+system_calls& sys() noexcept;
+
+/// Puts `calls` in force for the whole process until destroyed; then whatever was there before. Replace them only
+/// while no loop runs and no socket is open. `calls` must outlive this object.
+class replaced_system_calls {
+ public:
+  explicit replaced_system_calls(system_calls& calls) noexcept;
+  ~replaced_system_calls();
+  replaced_system_calls(const replaced_system_calls&) = delete;
+  replaced_system_calls& operator=(const replaced_system_calls&) = delete;
+
+ private:
+  system_calls* before_;
+};
+
+} // namespace actnet::net

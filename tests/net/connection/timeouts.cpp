@@ -1,0 +1,213 @@
+// Every timeout, in virtual time: at its moment, not before, and never for somebody who was active.
+#include "net/connection/stage.hpp"
+
+namespace actnet::test {
+
+TEST_CASE("an idle connection is closed at its timeout and not before") {
+  stage on;
+  connection_options options;
+  options.idle_timeout = milliseconds{1'000};
+  auto& s = on.open(link::tcp, options);
+  on.advance(milliseconds{999});
+  CHECK_FALSE(s.closed());
+  on.advance(milliseconds{1});
+  REQUIRE(s.closed());
+  CHECK(s.reason == close_reason::idle);
+  CHECK(s.cause == errc::idle);
+  CHECK(s.far.await_end() == ending::finished); // it was only quiet: no RST
+}
+
+TEST_CASE("a byte in either direction moves the idle timeout, without a timer being set again each time") {
+  for (const auto incoming : {true, false}) {
+    CAPTURE(incoming);
+    stage on;
+    connection_options options;
+    options.idle_timeout = milliseconds{1'000};
+    auto& s = on.open(link::tcp, options);
+    for (int i = 0; i < 5; ++i) {
+      on.advance(milliseconds{900});
+      REQUIRE_FALSE(s.closed());
+      const auto armed_for = on.loop->timers().next_deadline();
+      if (incoming) {
+        s.far.send_all("x");
+        REQUIRE(on.pump_until([&] { return s.received_bytes == static_cast<std::size_t>(i) + 1; }));
+      } else {
+        s.write(text("x"));
+        on.settle();
+      }
+      CHECK(on.loop->timers().next_deadline() == armed_for);
+    }
+    on.advance(milliseconds{999});
+    CHECK_FALSE(s.closed());
+    on.advance(milliseconds{1});
+    CHECK(s.reason == close_reason::idle);
+  }
+}
+
+TEST_CASE("a loop that was held up for long closes nobody whose bytes came meanwhile") { // F21
+  stage on;
+  connection_options options;
+  options.idle_timeout = milliseconds{1'000};
+  auto& active = on.open(link::tcp, options);
+  auto& silent = on.open(link::tcp, options);
+  active.far.send_all("I am here");
+  on.clock.advance(milliseconds{2'000});
+  on.settle();
+  CHECK(active.received_text == "I am here");
+  CHECK_FALSE(active.closed());
+  CHECK(silent.reason == close_reason::idle);
+}
+
+TEST_CASE("an idle connection with bytes that did not go is reset, so that its peer does not take it for whole") {
+  stage on;
+  connection_options options;
+  options.idle_timeout = milliseconds{1'000};
+  auto& s = on.open(link::tcp, options, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  s.write(coded(8u << 20), 1);
+  on.settle();
+  on.advance(milliseconds{1'000});
+  REQUIRE(s.closed());
+  CHECK(s.reason == close_reason::idle);
+  CHECK(s.outcome_of(1)->cause == errc::idle);
+  CHECK(s.far.await_end() == ending::reset);
+}
+
+TEST_CASE("the idle timeout can be changed and turned off while the connection lives") {
+  stage on;
+  auto& s = on.open();
+  on.advance(std::chrono::hours{1});
+  s.near.set_idle_timeout(milliseconds{500});
+  on.advance(milliseconds{499});
+  CHECK_FALSE(s.closed());
+  s.near.set_idle_timeout(milliseconds{0});
+  on.advance(std::chrono::hours{1});
+  CHECK_FALSE(s.closed());
+  s.near.set_idle_timeout(milliseconds{100});
+  on.settle();
+  on.advance(milliseconds{100});
+  CHECK(s.reason == close_reason::idle);
+}
+
+TEST_CASE("an accepted connection that nobody claims is aborted at the handshake deadline") {
+  stage on;
+  auto& unclaimed = on.open(link::tcp, {}, false);
+  auto& claimed = on.open(link::tcp, {}, false);
+  on.advance(milliseconds{4'999});
+  CHECK_FALSE(unclaimed.closed());
+  claimed.near.claim();
+  on.advance(milliseconds{1});
+  REQUIRE(unclaimed.closed());
+  CHECK(unclaimed.reason == close_reason::error);
+  CHECK(unclaimed.cause == errc::unclaimed);
+  CHECK_FALSE(claimed.closed());
+}
+
+TEST_CASE("a deadline closes also who is active, unless it is moved or lifted") {
+  stage on;
+  auto& s = on.open();
+  auto& lifted = on.open();
+  s.near.set_deadline(on.clock.now() + milliseconds{500});
+  lifted.near.set_deadline(on.clock.now() + milliseconds{500});
+  CHECK(s.near.deadline() == on.clock.now() + milliseconds{500});
+  on.settle();
+  s.near.set_deadline(on.clock.now() + milliseconds{700});
+  lifted.near.set_deadline(std::nullopt);
+  CHECK_FALSE(lifted.near.deadline());
+  on.advance(milliseconds{699});
+  CHECK_FALSE(s.closed());
+  s.far.send_all("active");
+  on.settle();
+  on.advance(milliseconds{1});
+  REQUIRE(s.closed());
+  CHECK(s.reason == close_reason::deadline);
+  CHECK(s.cause == errc::timed_out);
+  CHECK_FALSE(lifted.closed());
+}
+
+TEST_CASE("a peer that takes nothing while we close is reset at the close timeout") {
+  stage on;
+  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  s.write(coded(8u << 20), 1);
+  s.near.close();
+  on.settle();
+  on.advance(milliseconds{4'999});
+  CHECK(s.near.state() == connection_state::closing);
+  on.advance(milliseconds{1});
+  REQUIRE(s.closed());
+  CHECK(s.reason == close_reason::requested);
+  CHECK(s.cause == errc::timed_out);
+  CHECK(s.outcome_of(1)->cause == errc::timed_out);
+  CHECK(s.far.await_end() == ending::reset);
+}
+
+TEST_CASE("progress while closing moves the close timeout") {
+  stage on;
+  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  s.write(coded(2u << 20), 1);
+  s.near.close();
+  std::string got;
+  while (got.size() < (1u << 20)) {
+    on.advance(milliseconds{4'000});
+    REQUIRE_FALSE(s.closed());
+    const auto before = s.near.counters().bytes_sent;
+    REQUIRE(on.pump_until([&] { return drain(s.far, got) && s.near.counters().bytes_sent > before + 100'000; }));
+  }
+  CHECK(s.near.state() == connection_state::closing);
+}
+
+TEST_CASE("a peer that never ends is left at the close timeout, with all that was written") {
+  stage on;
+  auto& s = on.open();
+  s.write(coded(50'000), 1);
+  s.near.close();
+  on.settle();
+  CHECK(s.near.state() == connection_state::draining);
+  on.advance(milliseconds{4'999});
+  CHECK_FALSE(s.closed());
+  on.advance(milliseconds{1});
+  REQUIRE(s.closed());
+  CHECK(s.reason == close_reason::requested);
+  CHECK(s.cause == errc::timed_out);
+  CHECK(s.far.read_to_end().size() == 50'000); // no RST destroyed it
+}
+
+TEST_CASE("a peer that takes no byte of what is queued is closed at the write stall") {
+  stage on;
+  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  on.advance(std::chrono::minutes{5}); // the stall counts from the write on
+  s.write(coded(8u << 20), 1);
+  on.settle();
+  on.advance(milliseconds{29'000});
+  CHECK_FALSE(s.closed());
+  std::string got;
+  const auto before = s.near.counters().bytes_sent;
+  REQUIRE(on.pump_until([&] { return drain(s.far, got) && s.near.counters().bytes_sent > before; }));
+  on.settle();
+  on.advance(milliseconds{29'999});
+  CHECK_FALSE(s.closed());
+  on.advance(milliseconds{1});
+  REQUIRE(s.closed());
+  CHECK(s.reason == close_reason::error);
+  CHECK(s.cause == errc::write_stalled);
+  CHECK(s.outcome_of(1)->cause == errc::write_stalled);
+  CHECK(s.outcome_of(1)->sent == s.near.counters().bytes_sent);
+}
+
+TEST_CASE("a timeout of zero is off") {
+  stage on;
+  connection_options options;
+  options.handshake_deadline = options.close_timeout = options.write_stall = milliseconds{0};
+  auto& unclaimed = on.open(link::tcp, options, false);
+  auto& stalled = on.open(link::tcp, options, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& draining = on.open(link::tcp, options);
+  stalled.write(coded(8u << 20), 1);
+  draining.near.close();
+  on.settle();
+  on.advance(std::chrono::hours{24});
+  CHECK_FALSE(unclaimed.closed());
+  CHECK_FALSE(stalled.closed());
+  CHECK_FALSE(draining.closed());
+  CHECK_FALSE(on.loop->timers().next_deadline());
+}
+
+} // namespace actnet::test

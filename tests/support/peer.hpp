@@ -1,0 +1,122 @@
+// The other side of a connection or of datagrams, for tests: loopback sockets that never go through the library's own
+// code or its replaced system calls. Every operation has a deadline and throws std::runtime_error naming itself.
+#pragma once
+
+#include "support/descriptor.hpp"
+#include "support/eventually.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace actnet::test {
+
+struct peer_options {
+  std::chrono::milliseconds deadline = default_deadline; ///< Of each operation as a whole.
+  int receive_buffer_bytes = 0; ///< SO_RCVBUF, set before connect or listen (Linux doubles it, at least 2,304 bytes);
+                                ///< 0 leaves the system's size.
+};
+
+/// How a stream ended, seen from the reader.
+enum class ending { finished, reset };
+
+/// One end of a TCP connection. Move-only; one thread at a time. Destruction closes it as `close` does.
+class peer {
+ public:
+  /// To 127.0.0.1.
+  explicit peer(std::uint16_t port, peer_options options = {});
+
+  /// Takes a connected stream socket: an accepted one, or one of a socketpair.
+  explicit peer(descriptor connected, peer_options options = {});
+
+  int fd() const noexcept { return socket_.fd(); }
+  std::uint16_t local_port() const;
+
+  void send_all(std::span<const std::byte> bytes);
+  void send_all(std::string_view text) { send_all(std::as_bytes(std::span(text))); }
+
+  /// Sends what the kernel takes at once: 0 when its buffer is full.
+  std::size_t send_some(std::span<const std::byte> bytes);
+
+  /// At least one byte and at most `max`; empty at the end of the stream.
+  std::string read_some(std::size_t max);
+
+  std::string read_exactly(std::size_t size);
+
+  /// All until the other side finishes; a reset is an error.
+  std::string read_to_end();
+
+  /// Reads and drops until the end, and says which it was.
+  ending await_end();
+
+  /// Bytes that have arrived and were not read (FIONREAD).
+  std::size_t unread() const;
+
+  /// Waits until there is something to read: bytes, or the end.
+  void await_readable();
+
+  /// Sends FIN; reading goes on.
+  void finish();
+
+  /// Sends RST (SO_LINGER 0) and closes.
+  void reset();
+
+  /// Sends FIN, or RST if bytes are unread.
+  void close() noexcept { socket_.reset(); }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  clock::time_point end_of_operation() const { return clock::now() + options_.deadline; }
+  std::size_t receive(std::span<char> target, clock::time_point end, const char* operation);
+
+  descriptor socket_;
+  peer_options options_;
+};
+
+/// Listens on 127.0.0.1, on a port that the kernel picks.
+class listening_peer {
+ public:
+  explicit listening_peer(peer_options options = {}, int backlog = 128);
+
+  int fd() const noexcept { return socket_.fd(); }
+  std::uint16_t port() const noexcept { return port_; }
+
+  peer accept();
+
+  /// From now on a connect is refused.
+  void close() noexcept { socket_.reset(); }
+
+ private:
+  descriptor socket_;
+  peer_options options_;
+  std::uint16_t port_ = 0;
+};
+
+/// A datagram and who sent it, on loopback.
+struct peer_datagram {
+  std::string payload;
+  std::uint16_t from_port = 0;
+};
+
+/// A UDP socket on 127.0.0.1, on a port that the kernel picks.
+class udp_peer {
+ public:
+  explicit udp_peer(peer_options options = {});
+
+  int fd() const noexcept { return socket_.fd(); }
+  std::uint16_t port() const noexcept { return port_; }
+
+  void send_to(std::uint16_t port, std::string_view payload);
+  peer_datagram receive();
+
+ private:
+  descriptor socket_;
+  peer_options options_;
+  std::uint16_t port_ = 0;
+};
+
+} // namespace actnet::test
