@@ -17,8 +17,54 @@
 
 namespace actnet {
 
-/// A write, flush or finish on its way through the queue, with whom to tell.
+namespace {
+
+/// Memory of one size, a bounded amount of it kept by each thread.
+class spare_memory {
+ public:
+  ~spare_memory() {
+    while (first_)
+      ::operator delete(std::exchange(first_, first_->next));
+  }
+
+  void* take(std::size_t size) {
+    if (!first_)
+      return ::operator new(size);
+    --count_;
+    return std::exchange(first_, first_->next);
+  }
+
+  void give(void* memory) noexcept {
+    if (count_ == kept_max) {
+      ::operator delete(memory);
+      return;
+    }
+    first_ = new (memory) spare{first_};
+    ++count_;
+  }
+
+ private:
+  struct spare {
+    spare* next;
+  };
+  static constexpr std::size_t kept_max = 1024;
+  spare* first_ = nullptr;
+  std::size_t count_ = 0;
+};
+
+spare_memory& spare_items() {
+  thread_local spare_memory instance;
+  return instance;
+}
+
+} // namespace
+
+/// A write, flush or finish on its way through the queue, with whom to tell. One is made for each write, so a thread
+/// keeps some for the next.
 struct connection_actor::outgoing final : net::write_item {
+  static void* operator new(std::size_t size) { return spare_items().take(size); }
+  static void operator delete(void* memory) noexcept { spare_items().give(memory); }
+
   caf::strong_actor_ptr sender;
   caf::message_id request; // of a request, otherwise a plain id
   std::uint64_t token = 0;

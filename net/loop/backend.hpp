@@ -15,8 +15,8 @@
 
 #include "actnet/net/address/endpoint.hpp"
 #include "actnet/net/bytes/bytes.hpp"
-#include "actnet/net/loop/clock.hpp"
 #include "actnet/net/error.hpp"
+#include "actnet/net/loop/clock.hpp"
 #include "actnet/net/result.hpp"
 #include "actnet/net/socket/datagram_socket.hpp"
 #include "actnet/net/socket/listener_socket.hpp"
@@ -44,8 +44,8 @@ class stream_target {
   /// the kernel gave came before it. A clean end is also told while reading is stopped, if no byte waits before it.
   virtual void on_read_end(std::error_code cause) noexcept = 0;
 
-  /// The peer reset the stream, and reading cannot tell it now. Reading is stopped and bytes wait: they are read once it
-  /// is on again, and then `on_read_end` tells the cause. Or the peer had finished before and that was told.
+  /// The peer reset the stream, and reading cannot tell it now. Reading is stopped and bytes wait: they are read once
+  /// it is on again, and then `on_read_end` tells the cause. Or the peer had finished before and that was told.
   virtual void on_hang_up(std::error_code cause) noexcept = 0;
 
   /// Fills in the next bytes to send; 0: nothing now. What is described must stay until `on_sent` or `close`.

@@ -116,7 +116,8 @@ class epoll_backend final : public backend {
   void wake() noexcept override {
     const std::uint64_t one = 1;
     // It fails only when the counter is full, and then the loop is being woken anyway; EINTR wrote nothing.
-    while (sys().write(waker_, &one, sizeof one) < 0 && errno == EINTR) {}
+    while (sys().write(waker_, &one, sizeof one) < 0 && errno == EINTR) {
+    }
   }
 
  private:
@@ -256,8 +257,7 @@ void epoll_backend::poll(std::optional<duration> wait_at_most, turns& loop) noex
   loop_ = &loop;
   int timeout_ms = -1;
   if (!starved_.empty())
-    wait_at_most = std::min<duration>(wait_at_most.value_or(send_retry),
-                                      retry_at_ - monotonic_clock::instance().now());
+    wait_at_most = std::min<duration>(wait_at_most.value_or(send_retry), retry_at_ - monotonic_clock::instance().now());
   if (wait_at_most)
     timeout_ms = static_cast<int>(
         std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(*wait_at_most).count(), 0, 1 << 30));
@@ -279,7 +279,8 @@ void epoll_backend::poll(std::optional<duration> wait_at_most, turns& loop) noex
     const auto which = static_cast<channel>(events[static_cast<std::size_t>(i)].data.u64);
     if (which == channel::none) {
       std::uint64_t ignored;
-      while (sys().read(waker_, &ignored, sizeof ignored) < 0 && errno == EINTR) {}
+      while (sys().read(waker_, &ignored, sizeof ignored) < 0 && errno == EINTR) {
+      }
     } else {
       on_events(which, events[static_cast<std::size_t>(i)].events);
     }
@@ -331,11 +332,11 @@ void epoll_backend::carry_on(channel which) noexcept {
   if (!s || !s->readable)
     return;
   switch (s->kind) {
-    case role::stream: read_stream(which); break;
-    case role::listener: accept(which); break;
-    case role::datagram: receive_datagrams(which); break;
-    case role::connect:
-    case role::unused: break;
+  case role::stream: read_stream(which); break;
+  case role::listener: accept(which); break;
+  case role::datagram: receive_datagrams(which); break;
+  case role::connect:
+  case role::unused: break;
   }
 }
 
@@ -378,8 +379,8 @@ void epoll_backend::read_stream(channel which) noexcept {
       // A read that does not fill the buffer has emptied the socket, and what comes later is a new edge; unless the
       // end was announced together with these bytes, or urgent data cut the read short. A Unix peer cuts reads short
       // by sending descriptors along (unix(7)), and nothing announces that.
-      s->readable = static_cast<std::size_t>(got) == buffer.capacity || s->peer_done
-                    || s->owned->transport() != transport::tcp;
+      s->readable =
+          static_cast<std::size_t>(got) == buffer.capacity || s->peer_done || s->owned->transport() != transport::tcp;
       const auto more = s->readable;
       target_of<stream_target>(*s).on_received(take_received(static_cast<std::size_t>(got)));
       loop_->after_turn();
@@ -508,8 +509,8 @@ void epoll_backend::connected(channel which) noexcept {
 /// Whether accept(2) failed for good or for want of something, and not because of the connection it took from the
 /// backlog. Anything that Linux does not list there counts as the connection's: a run of those is bounded anyway.
 bool stops_accepting(std::error_code cause) noexcept {
-  return cause == errc::too_many_open_files || cause == errc::out_of_memory || cause == errc::bad_descriptor
-         || cause == errc::invalid_argument;
+  return cause == errc::too_many_open_files || cause == errc::out_of_memory || cause == errc::bad_descriptor ||
+         cause == errc::invalid_argument;
 }
 
 void epoll_backend::accept(channel which) noexcept {

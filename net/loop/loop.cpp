@@ -65,8 +65,10 @@ result<std::unique_ptr<loop>> loop::make(loop_options options) {
 }
 
 loop::loop(loop_options options, std::unique_ptr<backend> io)
-  : clock_(options.time ? *options.time : monotonic_clock::instance()), turn_alarm_(options.turn_alarm),
-    backend_(std::move(io)), now_(clock_.now()) {
+    : clock_(options.time ? *options.time : monotonic_clock::instance()),
+      turn_alarm_(options.turn_alarm),
+      backend_(std::move(io)),
+      now_(clock_.now()) {
   gate_ = gate::acquire(*this); // last: an old payload may ring a bell that was used before at any time
   if (auto manual = dynamic_cast<manual_clock*>(&clock_))
     clock_subscription_ = manual->subscribe([this] { backend_->wake(); });
@@ -117,8 +119,8 @@ bool loop::run_once(bool may_wait) {
       std::lock_guard guard{inbox_mutex_};
       posted_meanwhile = !inbox_.empty();
     }
-    if (!posted_meanwhile && !credit_returned_.load(std::memory_order_seq_cst)
-        && !stopping_.load(std::memory_order_seq_cst)) {
+    if (!posted_meanwhile && !credit_returned_.load(std::memory_order_seq_cst) &&
+        !stopping_.load(std::memory_order_seq_cst)) {
       if (const auto next = timers_.next_deadline(); !next)
         wait.reset();
       else if (!clock_.manual())
@@ -171,8 +173,8 @@ void loop::after_turn() noexcept {
 void loop::raise_turn_alarm(duration took) const noexcept {
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
   log_limited(log_level::warning, "turn-alarm",
-              "a turn of " + std::to_string(milliseconds) + " ms held up the loop: "
-                  + (resident_ ? resident_->last_turn() : std::string{"no resident"}));
+              "a turn of " + std::to_string(milliseconds) +
+                  " ms held up the loop: " + (resident_ ? resident_->last_turn() : std::string{"no resident"}));
 }
 
 void loop::run_posted() noexcept {
