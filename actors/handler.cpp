@@ -43,6 +43,10 @@ caf::result<caf::message> handle_the_rest(caf::scheduled_actor* self, caf::messa
       || failed_outcome(static_cast<stream::written*>(nullptr)) || failed_outcome(static_cast<stream::finished*>(nullptr))
       || failed_outcome(static_cast<datagram::sent*>(nullptr)))
     return caf::message{};
+  if (is(static_cast<drain*>(nullptr))) {
+    self->quit();
+    return caf::message{};
+  }
   if (is(static_cast<stream::peer_finished*>(nullptr)) || is(static_cast<stream::writable*>(nullptr))
       || is(static_cast<datagram::writable*>(nullptr)) || is(static_cast<listening*>(nullptr))
       || is(static_cast<bound*>(nullptr)) || is(static_cast<connected*>(nullptr)))
@@ -78,14 +82,22 @@ bind_order handler::bind(endpoint_argument local, bind_options options) {
 
 void handler::opened(const caf::actor&) {}
 
-void handler::stop_program(int exit_code, std::optional<std::chrono::milliseconds> drain_deadline) {
+template <class Message>
+void handler::tell_program(Message message) {
   if (auto main = system().registry().get(main_actor_name))
-    caf::anon_send(caf::actor_cast<caf::actor>(main), program_stop{exit_code, {}, drain_deadline});
+    caf::anon_send(caf::actor_cast<caf::actor>(main), std::move(message));
 }
 
-void handler::fail_program(std::string why) {
-  if (auto main = system().registry().get(main_actor_name))
-    caf::anon_send(caf::actor_cast<caf::actor>(main), program_stop{1, std::move(why), {}});
+void handler::join_program() {
+  tell_program(program_joined{caf::actor{this}});
+}
+
+void handler::stop_program(int exit_code, std::optional<std::chrono::milliseconds> drain_deadline) {
+  tell_program(program_stop{exit_code, {}, drain_deadline});
+}
+
+void handler::fail_program(std::string why, std::optional<std::chrono::milliseconds> drain_deadline) {
+  tell_program(program_stop{1, std::move(why), drain_deadline});
 }
 
 } // namespace actnet

@@ -19,6 +19,7 @@ namespace actnet {
 /// - `peer_finished`, `writable`, `finished`, `listening`, `bound`, `connected`: nothing is to be done;
 /// - `written` and `sent` with a cause: logged at level debug (the connection's end follows, or the peer is slow);
 /// - `listen_failed`, `bind_failed`, `connect_failed`: the actor ends with the cause;
+/// - `drain`, which comes after `join_program`: the actor ends;
 /// - `accepted`: the connection is aborted: nobody wants it;
 /// - any other request is answered with the error `unexpected_message`, any other message is logged and dropped.
 ///
@@ -36,12 +37,20 @@ class handler : public hosted_actor {
   /// Told of each actor that owns a socket opened by the above. By default nothing is to be done.
   virtual void opened(const caf::actor& socket);
 
+  /// The program that `actnet::run` runs does not end before this actor, and sends it `drain` when it is stopped. To be
+  /// called in the constructor by the handler of a connection: before the connection can have ended.
+  void join_program();
+
   /// Ends the program that `actnet::run` runs, as a signal would: drained, with this exit code. A deadline of zero
   /// does not wait for connections that are still open.
   void stop_program(int exit_code = 0, std::optional<std::chrono::milliseconds> drain_deadline = {});
 
   /// The same with exit code 1 and one line on stderr: `PROGRAM: why`.
-  void fail_program(std::string why);
+  void fail_program(std::string why, std::optional<std::chrono::milliseconds> drain_deadline = {});
+
+ private:
+  template <class Message>
+  void tell_program(Message message);
 };
 
 } // namespace actnet

@@ -2,35 +2,61 @@
 
 #include "actnet/actors/errors.hpp"
 
+#include <caf/actor_registry.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/system_messages.hpp>
 
+#include <algorithm>
 #include <iostream>
-
 
 namespace actnet {
 
-main_actor::main_actor(caf::actor_config& cfg, std::string program, std::chrono::milliseconds drain_deadline,
-                       main_function fun, program_outcome& outcome)
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+/// What those who were told to drain get beyond the deadline to end by themselves.
+constexpr milliseconds grace{100};
+
+/// What a service gets at least, however late the others were.
+constexpr milliseconds service_patience_min{500};
+
+} // namespace
+
+main_actor::main_actor(caf::actor_config& cfg, std::string program, milliseconds drain_deadline, main_function fun,
+                       program_outcome& outcome)
   : handler(cfg), program_(std::move(program)), drain_deadline_(drain_deadline), fun_(std::move(fun)),
     outcome_(outcome) {
   set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) {
     children_.erase(down.source);
+    services_.erase(down.source);
     end_if_alone();
   });
 }
 
 caf::behavior main_actor::make_behavior() {
+  system().registry().put(main_actor_name, caf::strong_actor_ptr{ctrl()}); // whom the program's actors turn to
   const auto theirs = fun_(*this);
   fun_ = nullptr;
-  begun_ = true;
   caf::message_handler ours{
       [this](const program_stop& order) { stop(order); },
       [this](const program_abort& order) {
         exit_code_ = order.exit_code;
-        for (const auto& child : children_)
-          send_exit(child, caf::exit_reason::kill);
+        for (const auto* all : {&children_, &services_})
+          for (const auto& child : *all)
+            send_exit(child, caf::exit_reason::kill);
         quit();
+      },
+      [this](const program_joined& joined) { opened(joined.who); },
+      [this](program_begun) {
+        begun_ = true;
+        end_if_alone();
+      },
+      [this](program_overdue) {
+        if (steady_clock::now() >= *drain_until_)
+          for (const auto& child : children_)
+            send_exit(child, caf::exit_reason::kill);
       },
       [this](const listening& l) { say("listening on " + l.local.to_string()); },
       [this](const bound& b) { say("listening on " + b.local.to_string()); },
@@ -41,16 +67,23 @@ caf::behavior main_actor::make_behavior() {
       [](const datagram::closed&) {},
       [](const stream::closed&) {},
   };
-  // A program that opened nothing and waits for nothing is over.
+  // A program that opened nothing and waits for nothing is over, but what it could not open is told first.
   if (children_.empty() && !theirs)
-    quit();
+    send(this, program_begun{});
+  else
+    begun_ = true;
   return theirs ? caf::behavior{caf::message_handler{theirs.as_behavior_impl()}.or_else(ours)} : caf::behavior{ours};
 }
 
 void main_actor::give_up(const char* what, const net::endpoint& where, const caf::error& cause) {
+  if (drain_until_)
+    return; // called off with everything else
   const auto reason = to_text(cause);
-  stop({1, code_of(cause) == errc::invalid_endpoint ? reason : std::string{"cannot "} + what + " " + where.to_string() + ": " + reason,
-        std::chrono::milliseconds{0}});
+  stop({1,
+        code_of(cause) == errc::invalid_endpoint
+            ? reason
+            : std::string{"cannot "} + what + " " + where.to_string() + ": " + reason,
+        milliseconds{0}});
 }
 
 void main_actor::on_exit() {
@@ -60,21 +93,29 @@ void main_actor::on_exit() {
 void main_actor::opened(const caf::actor& socket) {
   monitor(socket);
   children_.insert(socket.address());
-  if (draining_)
-    send(socket, drain{*draining_});
+  if (drain_until_)
+    send(socket, drain{patience_left()});
+}
+
+void main_actor::keep_to_the_end(const caf::actor& service) {
+  monitor(service);
+  services_.insert(service.address());
 }
 
 void main_actor::stop(const program_stop& order) {
-  if (!order.complaint.empty())
+  if (!order.complaint.empty() && exit_code_ == 0)
     say(program_ + ": " + order.complaint);
   if (order.exit_code != 0)
     exit_code_ = order.exit_code;
-  if (draining_)
+  const auto deadline = order.drain_deadline.value_or(drain_deadline_);
+  const auto until = steady_clock::now() + deadline;
+  if (drain_until_ && *drain_until_ <= until)
     return;
-  draining_ = order.drain_deadline.value_or(drain_deadline_);
-  outcome_.draining(*draining_);
+  drain_until_ = until;
+  outcome_.draining(deadline);
   for (const auto& child : children_)
-    send(caf::actor_cast<caf::actor>(child), drain{*draining_});
+    send(caf::actor_cast<caf::actor>(child), drain{deadline});
+  delayed_send(this, deadline + grace, program_overdue{});
   end_if_alone();
 }
 
@@ -82,8 +123,18 @@ void main_actor::say(const std::string& line) const {
   std::cerr << line + "\n" << std::flush;
 }
 
+milliseconds main_actor::patience_left() const {
+  if (!drain_until_)
+    return milliseconds::max();
+  return std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(*drain_until_ - steady_clock::now()));
+}
+
 void main_actor::end_if_alone() {
-  if (begun_ && children_.empty())
+  if (!begun_ || !children_.empty())
+    return;
+  for (const auto& service : services_)
+    send(caf::actor_cast<caf::actor>(service), drain{std::max(patience_left(), service_patience_min)});
+  if (services_.empty())
     quit();
 }
 

@@ -32,6 +32,17 @@ struct program_abort {
   int exit_code = 1;
 };
 
+/// To the main actor: the program does not end before `who`.
+struct program_joined {
+  caf::actor who;
+};
+
+/// To the main actor, from itself: what the program began with has been dealt with.
+struct program_begun {};
+
+/// To the main actor, from itself: the drain deadline is over.
+struct program_overdue {};
+
 /// The main actor's name in the system's registry while `actnet::run` runs.
 constexpr caf::atom_value main_actor_name = caf::atom("actnetmain");
 
@@ -44,8 +55,9 @@ struct program_outcome {
 };
 
 /// Says `listening on ENDPOINT` on stderr for each listener and datagram socket it opened, ends the program with a
-/// sentence and exit code 1 when one of its sockets cannot be opened, and ends it with 0 once all it opened is gone.
-/// When told to stop, it drains what it opened: listeners first.
+/// sentence and exit code 1 when one of its sockets cannot be opened, and ends it with 0 once all it opened and all that
+/// joined is gone. When told to stop, it sends `drain` to all of them, and kills what is left after the deadline. Of
+/// several complaints the first is told.
 class main_actor final : public handler {
  public:
   main_actor(caf::actor_config& cfg, std::string program, std::chrono::milliseconds drain_deadline, main_function fun,
@@ -57,6 +69,10 @@ class main_actor final : public handler {
   void on_exit() override;
   void opened(const caf::actor& socket) override;
 
+  /// Keeps `service`, which the others use, to the end: it gets `drain` once they are all gone, with the time it has
+  /// (more than a day: any), and the program ends when it has ended.
+  void keep_to_the_end(const caf::actor& service);
+
   /// The program's name, as in its messages.
   const std::string& program() const noexcept { return program_; }
 
@@ -65,13 +81,15 @@ class main_actor final : public handler {
   void give_up(const char* what, const net::endpoint& where, const caf::error& cause);
   void say(const std::string& line) const;
   void end_if_alone();
+  std::chrono::milliseconds patience_left() const;
 
   const std::string program_;
   const std::chrono::milliseconds drain_deadline_;
   main_function fun_;
   program_outcome& outcome_;
   std::set<caf::actor_addr> children_;
-  std::optional<std::chrono::milliseconds> draining_;
+  std::set<caf::actor_addr> services_;
+  std::optional<std::chrono::steady_clock::time_point> drain_until_;
   bool begun_ = false;
   int exit_code_ = 0;
 };
@@ -80,3 +98,6 @@ class main_actor final : public handler {
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_abort)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_joined)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_begun)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_overdue)

@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -18,7 +19,6 @@
 #include <iostream>
 #include <mutex>
 #include <thread>
-
 
 namespace actnet {
 
@@ -41,6 +41,14 @@ void raise_file_limit() {
     net::log(net::log_level::debug, "start",
              "raised the limit of open files from " + std::to_string(before) + " to "
                  + std::to_string(limit.rlim_max));
+}
+
+/// Where a standard stream is closed, the first socket would take its number and get what is meant for the stream. What
+/// takes its place fails as a closed one does.
+void occupy_standard_descriptors() {
+  for (const auto [number, flags] : {std::pair{STDIN_FILENO, O_WRONLY}, {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}})
+    if (net::sys().fcntl(number, F_GETFD, 0) < 0)
+      (void) net::sys().open("/dev/null", flags); // the lowest free number
 }
 
 /// Blocked from before the actor system exists, so that every thread inherits it. `woken` is how the main actor's end
@@ -177,6 +185,7 @@ int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& sy
 } // namespace
 
 int run_program(run_options options, main_function fun) {
+  occupy_standard_descriptors();
   raise_file_limit();
   const signals heard;
   outcome how;
@@ -192,9 +201,9 @@ int run_program(run_options options, main_function fun) {
     caf::actor_system system{cfg};
     system.await_actors_before_shutdown(false);
     {
+      // It enters itself into the registry.
       auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, options.drain_deadline,
                                        std::move(fun), static_cast<program_outcome&>(how));
-      system.registry().put(main_actor_name, caf::actor_cast<caf::strong_actor_ptr>(main));
       exit_code = wait_for_end(heard, how, system, main);
       system.registry().erase(main_actor_name);
     }
@@ -214,6 +223,15 @@ std::optional<int> parse_command_line(CLI::App& cli, int argc, char** argv) {
     return 2;
   }
   return std::nullopt;
+}
+
+std::string mistake_in_tcp_endpoint(const std::string& text) {
+  const auto parsed = net::endpoint::parse(text);
+  if (!parsed)
+    return parsed.error().message(text);
+  if (parsed->transport() != net::transport::tcp)
+    return "endpoint " + parsed->to_string() + " is not TCP: IP:PORT is expected";
+  return {};
 }
 
 int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, run_options options) {

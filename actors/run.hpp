@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -29,12 +30,16 @@ struct run_options {
 /// The signals SIGINT and SIGTERM are blocked in every thread and waited for: the first drains (all listeners stop, then
 /// connections have until the drain deadline, then they are aborted) and ends with 0, a second one aborts and ends with
 /// 130 or 143. SIGPIPE is ignored. If actors are left over a second after the deadline, or after a second signal, they
-/// are logged and the process exits at once. The soft limit of open files is raised to the hard one.
+/// are logged and the process exits at once. The soft limit of open files is raised to the hard one. A standard stream
+/// that is closed stays unusable: no socket gets its number.
 int run_program(run_options options, main_function fun);
 
 /// Reads the command line by `cli` first: `--help` prints the help and answers 0, a mistake prints one line and answers
 /// 2. Returns nothing if the program is to go on.
 std::optional<int> parse_command_line(CLI::App& cli, int argc, char** argv);
+
+/// For `CLI::Option::check`: what is wrong with `text` as a TCP endpoint; empty if nothing is.
+std::string mistake_in_tcp_endpoint(const std::string& text);
 
 namespace detail {
 

@@ -514,7 +514,11 @@ void connection::on_timer(time_point now) noexcept {
     if (over(phase_began_, options_.handshake_deadline))
       abort(close_reason::error, errc::unclaimed);
   } else if (over(last_activity_, options_.idle_timeout)) {
-    abort(close_reason::idle, errc::idle);
+    // After a stall, more may be ready than the backend has looked at yet.
+    if (reading_ && socket_.has_input())
+      last_activity_ = now;
+    else
+      abort(close_reason::idle, errc::idle);
   }
   if (!queue_.empty() && over(last_sent_, options_.write_stall))
     abort(close_reason::error, errc::write_stalled);

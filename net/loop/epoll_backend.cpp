@@ -107,8 +107,8 @@ class epoll_backend final : public backend {
     if (!s || s->kind != role::listener)
       return;
     s->stopped = false;
-    if (s->readable)
-      go_on(*s, which);
+    s->readable = true; // the kernel says at the next accept whether that is so
+    go_on(*s, which);
   }
 
   void poll(std::optional<duration> wait_at_most, turns& loop) noexcept override;

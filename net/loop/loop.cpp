@@ -222,6 +222,8 @@ void loop::close_inbox() noexcept {
       return;
     inbox_closed_ = true;
   }
+  if (next_running_ == 0) // else within a turn
+    turn_began_ = clock_.coarse_now();
   run_posted();
 }
 

@@ -99,6 +99,11 @@ result<std::size_t> stream_socket::receive(std::span<std::byte> buffer) {
   return static_cast<std::size_t>(size);
 }
 
+bool stream_socket::has_input() {
+  std::byte next;
+  return uninterrupted([&] { return sys().recv(fd(), &next, 1, MSG_PEEK | MSG_DONTWAIT); }) >= 0 || errno != EAGAIN;
+}
+
 result<std::size_t> stream_socket::send(std::span<const iovec> parts) {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());

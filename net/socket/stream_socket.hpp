@@ -45,6 +45,9 @@ class stream_socket : public socket {
   /// `invalid_argument`. Bytes that arrived before a reset may be lost with it.
   result<std::size_t> receive(std::span<std::byte> buffer);
 
+  /// Whether a byte, the peer's end or an error waits to be received.
+  bool has_input();
+
   /// Bytes the kernel took, from the front; it may be fewer than given. At most the first IOV_MAX (1024) parts are
   /// looked at. `connection_reset` when the peer is gone.
   result<std::size_t> send(std::span<const iovec> parts);

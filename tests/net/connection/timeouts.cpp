@@ -58,6 +58,23 @@ TEST_CASE("a loop that was held up for long closes nobody whose bytes came meanw
   CHECK(silent.reason == close_reason::idle);
 }
 
+TEST_CASE("that holds also for more connections than the backend looks at in one round") {
+  stage on;
+  connection_options options;
+  options.idle_timeout = milliseconds{1'000};
+  std::vector<subject*> active;
+  for (int i = 0; i < 300; ++i)
+    active.push_back(&on.open(link::local, options));
+  for (auto each : active)
+    each->far.send_all("I am here");
+  on.clock.advance(milliseconds{2'000});
+  on.settle();
+  for (auto each : active) {
+    CHECK(each->received_text == "I am here");
+    CHECK_FALSE(each->closed());
+  }
+}
+
 TEST_CASE("an idle connection with bytes that did not go is reset, so that its peer does not take it for whole") {
   stage on;
   connection_options options;

@@ -314,7 +314,7 @@ TEST_CASE("deferred work may defer itself and others, and may be gone afterwards
     std::unique_ptr<work_item> gone = std::move(other); // also what it captured
   });
   l->defer(again);
-  l->after_turn();
+  l->run_once(false);
   CHECK(rounds == 5);
   CHECK(other_served);
   CHECK_FALSE(other);
@@ -507,7 +507,8 @@ TEST_CASE("turns that are too long are logged once a second, with what ran", "[l
   CHECK(log.lines()[1].find("70 ms") != std::string::npos);
 }
 
-TEST_CASE("the first turn of a loop raises no alarm, however long ago the loop was made", "[loop]") {
+TEST_CASE("time in which nothing ran raises no alarm: not before the first round, not before the inbox closes",
+          "[loop]") {
   manual_clock time;
   captured_log log;
   auto l = make_loop({.time = &time});
@@ -515,6 +516,9 @@ TEST_CASE("the first turn of a loop raises no alarm, however long ago the loop w
   std::function<void()> nothing = [] {};
   CHECK(l->post(run_function, &nothing, nullptr));
   l->run_once(false);
+  time.advance(1h);
+  CHECK(l->post(run_function, &nothing, nullptr));
+  l->close_inbox();
   CHECK(log.lines().empty());
 }
 
