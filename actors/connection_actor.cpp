@@ -65,10 +65,13 @@ struct connection_actor::outgoing final : net::write_item {
   static void* operator new(std::size_t size) { return spare_items().take(size); }
   static void operator delete(void* memory) noexcept { spare_items().give(memory); }
 
+  static constexpr std::uint32_t no_owner = 0xffff'ffff;
+
   caf::strong_actor_ptr sender;
   caf::message_id request; // of a request, otherwise a plain id
   std::uint64_t token = 0;
-  bool full = false; // found no room: only its refusal is queued
+  std::uint32_t owner = no_owner; // the owner of that number is the sender: the usual case, without a reference
+  bool full = false;              // found no room: only its refusal is queued
 };
 
 connection_actor::connection_actor(caf::actor_config& cfg, loop_host& home, connection_birth birth)
@@ -98,15 +101,24 @@ void connection_actor::begin() {
 // -- commands: noted in whoever's turn it is ---------------------------------------------------------
 
 void connection_actor::write(net::bytes payload, std::uint64_t token, caf::abstract_actor* sender) {
+  const auto here = home().is_current();
+  if (here && !begun()) { // by its handler's constructor
+    enqueue(caf::make_mailbox_element(sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(),
+                                      {}, stream::write{std::move(payload), token}),
+            nullptr);
+    return;
+  }
   auto item = new outgoing;
   item->token = token;
-  if (sender)
+  if (here && sender && sender->ctrl() == owner_.get())
+    item->owner = static_cast<std::uint32_t>(former_owners_.size());
+  else if (sender)
     item->sender = caf::strong_actor_ptr{sender->ctrl()};
   if (stream_.reserve(payload.size()))
     item->payload = std::move(payload);
   else
     item->full = true;
-  if (home().is_current()) {
+  if (here) {
     queue(item);
     return;
   }
@@ -247,8 +259,10 @@ void connection_actor::after_end(caf::mailbox_element& command) {
 void connection_actor::set_owner(const caf::strong_actor_ptr& owner) {
   if (owner_ == owner)
     return;
-  if (owner_)
+  if (owner_) {
     unwatch(owner_);
+    former_owners_.push_back(owner_);
+  }
   born_to(owner);
   watch(owner_);
   stream_.claim();
@@ -287,11 +301,12 @@ void connection_actor::on_received(net::bytes payload) noexcept {
 }
 
 bool connection_actor::on_peer_finished() noexcept {
-  if (hosted_owner_ && hosted_owner_->idle() && tell(owner_, hosted_owner_, stream::peer_finished{}))
+  stream::peer_finished event;
+  if (tell_now(hosted_owner_, event))
     return true;
   // Sent as a request: its answer tells that the owner has dealt with it and with everything before it, and so that
   // what the owner wrote in reply has come before the close that may follow.
-  send(owner_, caf::make_message_id(1), stream::peer_finished{});
+  send(owner_, caf::make_message_id(1), event);
   return false;
 }
 
@@ -302,31 +317,40 @@ void connection_actor::on_writable() noexcept {
   tell(owner_, hosted_owner_, stream::writable{});
 }
 
+caf::strong_actor_ptr connection_actor::sender_of(outgoing& item) {
+  if (item.owner == outgoing::no_owner)
+    return std::move(item.sender);
+  return item.owner < former_owners_.size() ? former_owners_[item.owner] : owner_;
+}
+
 void connection_actor::on_outcome(net::write_item& done, std::error_code cause) noexcept {
   std::unique_ptr<outgoing> item{static_cast<outgoing*>(&done)};
-  if (!item->sender || (!cause && item->token == 0 && !item->request.is_request()
-                        && item->what == net::write_item::kind::bytes))
+  const auto is_finish = item->what == net::write_item::kind::finish;
+  if (!cause && item->token == 0 && !is_finish && !item->request.is_request())
     return;
-  if (item->full && cause == errc::queue_full
-      && std::find(refused_.begin(), refused_.end(), item->sender) == refused_.end())
-    refused_.push_back(item->sender);
+  const auto whom = sender_of(*item);
+  if (!whom)
+    return;
+  if (item->full && cause == errc::queue_full && std::find(refused_.begin(), refused_.end(), whom) == refused_.end())
+    refused_.push_back(whom);
   if (item->request.is_request()) {
     const auto id = item->request.response_id();
     if (cause)
-      send(item->sender, id, make_error(static_cast<errc>(cause.value()), item->sent));
-    else if (item->what == net::write_item::kind::finish)
-      send(item->sender, id, stream::finished{});
+      send(whom, id, make_error(static_cast<errc>(cause.value()), item->sent));
+    else if (is_finish)
+      send(whom, id, stream::finished{});
     else
-      send(item->sender, id, stream::written{item->token, item->sent, {}});
-  } else if (item->what == net::write_item::kind::finish) {
-    send(item->sender, caf::make_message_id(), stream::finished{make_error(cause)});
+      send(whom, id, stream::written{item->token, item->sent, {}});
+  } else if (is_finish) {
+    send(whom, caf::make_message_id(), stream::finished{make_error(cause)});
   } else {
-    send(item->sender, caf::make_message_id(), stream::written{item->token, item->sent, make_error(cause)});
+    send(whom, caf::make_message_id(), stream::written{item->token, item->sent, make_error(cause)});
   }
 }
 
 void connection_actor::on_closed(net::close_reason reason, std::error_code cause) noexcept {
   refused_.clear();
+  former_owners_.clear();
   const auto owner = std::exchange(owner_, nullptr);
   if (owner) {
     unwatch(owner);

@@ -69,6 +69,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void on_outcome(net::write_item& item, std::error_code cause) noexcept override;
   void on_closed(net::close_reason reason, std::error_code cause) noexcept override;
 
+  caf::strong_actor_ptr sender_of(outgoing& item);
   void queue(outgoing* item) noexcept;
   static void run_queue(void* self, void* item) noexcept;
   void set_owner(const caf::strong_actor_ptr& owner);
@@ -79,7 +80,8 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   hosted_actor* hosted_owner_ = nullptr; // `owner_`, if it is one of ours
   net::endpoint peer_;
   std::shared_ptr<connection_slot> slot_;
-  std::vector<caf::strong_actor_ptr> refused_; // who is told when the queue is writable again
+  std::vector<caf::strong_actor_ptr> former_owners_; // what they wrote may still be queued
+  std::vector<caf::strong_actor_ptr> refused_;       // who is told when the queue is writable again
 };
 
 } // namespace actnet

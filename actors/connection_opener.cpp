@@ -38,13 +38,23 @@ std::shared_ptr<connection_slot> connection_count::take(const caf::strong_actor_
     wait(whom);
     if (!try_take()) // one may have been returned before the line above
       return nullptr;
+    forget(whom);
   }
   return std::make_shared<slot>(shared_from_this());
 }
 
 bool connection_count::await_end(const caf::strong_actor_ptr& whom) {
   wait(whom);
-  return live_.load() > 0;
+  if (live_.load() > 0)
+    return true;
+  forget(whom);
+  return false;
+}
+
+/// Nobody would tell it, and so let go of it.
+void connection_count::forget(const caf::strong_actor_ptr& whom) {
+  std::lock_guard guard{mutex_};
+  std::erase(waiting_, whom);
 }
 
 void connection_count::wait(const caf::strong_actor_ptr& whom) {
@@ -98,8 +108,9 @@ connection open_connection(loop_host& home, connection_birth birth, const connec
   if (make_handler) {
     try {
       born.born_to(caf::actor_cast<caf::strong_actor_ptr>(make_handler(home, opened)));
-    } catch (const std::exception& e) {
-      net::log(net::log_level::error, "actor", std::string{"a connection handler could not be made: "} + e.what());
+    } catch (...) {
+      net::log(net::log_level::error, "actor",
+               "a connection handler could not be made: " + to_text(std::current_exception()));
       return {};
     }
   } else if (owner) {

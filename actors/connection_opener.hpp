@@ -47,6 +47,7 @@ class connection_count : public std::enable_shared_from_this<connection_count> {
   bool try_take() noexcept;
   void returned() noexcept;
   void wait(const caf::strong_actor_ptr& whom);
+  void forget(const caf::strong_actor_ptr& whom);
 
   const std::uint32_t limit_;
   std::atomic<std::uint32_t> live_{0};

@@ -59,8 +59,9 @@ void datagram_actor::begin() {
   if (make_handler_) {
     try {
       owner = caf::actor_cast<caf::strong_actor_ptr>(make_handler_(home(), me));
-    } catch (const std::exception& e) {
-      net::log(net::log_level::error, "actor", std::string{"a datagram handler could not be made: "} + e.what());
+    } catch (...) {
+      net::log(net::log_level::error, "actor",
+               "a datagram handler could not be made: " + to_text(std::current_exception()));
       fail_to_open(errc::other);
       return;
     }
@@ -78,6 +79,8 @@ void datagram_actor::begin() {
 }
 
 void datagram_actor::fail_to_open(std::error_code cause) {
+  if (channel_ != net::channel::none)
+    home().loop().io().close(std::exchange(channel_, net::channel::none));
   socket_.close();
   send(opener_, caf::make_message_id(), bind_failed{wanted_local_, make_error(cause)});
   opener_ = nullptr;
@@ -105,6 +108,12 @@ bool datagram_actor::reserve(std::size_t bytes) noexcept {
 
 void datagram_actor::send_datagram(net::bytes payload, std::optional<net::endpoint> to, std::uint64_t token,
                                    caf::abstract_actor* sender) {
+  if (home().is_current() && !begun()) { // by its handler's constructor
+    enqueue(caf::make_mailbox_element(sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(),
+                                      {}, datagram::send{std::move(payload), std::move(to), token}),
+            nullptr);
+    return;
+  }
   outgoing item;
   item.to = std::move(to);
   item.token = token;

@@ -48,4 +48,14 @@ std::string to_text(const caf::error& e) {
   return caf::to_string(e);
 }
 
+std::string to_text(const std::exception_ptr& caught) {
+  try {
+    std::rethrow_exception(caught);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "an unknown exception";
+  }
+}
+
 } // namespace actnet

@@ -6,6 +6,7 @@
 #include <caf/error.hpp>
 
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <system_error>
 
@@ -31,8 +32,16 @@ std::uint64_t bytes_of(const caf::error& e);
 /// A clear phrase for a person: "connection refused".
 std::string to_text(const caf::error& e);
 
+/// What a caught exception says of itself.
+std::string to_text(const std::exception_ptr& caught);
+
+} // namespace actnet
+
+namespace actnet::net {
+
+/// Here, where it is found wherever it is used.
 inline bool operator==(const caf::error& e, errc code) {
   return code_of(e) == code;
 }
 
-} // namespace actnet
+} // namespace actnet::net

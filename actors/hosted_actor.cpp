@@ -1,5 +1,6 @@
 #include "actnet/actors/hosted_actor.hpp"
 
+#include "actnet/actors/errors.hpp"
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/this_actor.hpp"
 #include "actnet/net/log.hpp"
@@ -14,13 +15,7 @@ namespace actnet {
 namespace {
 
 caf::error describe_exception(caf::scheduled_actor* self, std::exception_ptr& cause) {
-  std::string what = "an unknown exception";
-  try {
-    std::rethrow_exception(cause);
-  } catch (const std::exception& e) {
-    what = e.what();
-  } catch (...) {
-  }
+  auto what = to_text(cause);
   net::log(net::log_level::error, "actor",
            std::string{self->name()} + "#" + std::to_string(self->id()) + " ended by an exception: " + what);
   return caf::make_error(caf::sec::runtime_error, std::move(what));
@@ -36,7 +31,7 @@ hosted_actor::hosted_actor(caf::actor_config& cfg)
 bool hosted_actor::idle() noexcept {
   return home_ && home_->is_current() && getf(is_initialized_flag)
          && !getf(is_terminated_flag | is_shutting_down_flag | has_timeout_flag) && mailbox().blocked()
-         && awaited_responses_.empty() && get_normal_queue().cache().empty() && get_urgent_queue().cache().empty();
+         && awaited_responses_.empty() && !has_skipped_;
 }
 
 delivery hosted_actor::deliver(caf::mailbox_element& element) {
@@ -72,7 +67,9 @@ caf::resumable::resume_result hosted_actor::resume(caf::execution_unit* unit, st
       home_->adopt(*this);
     home_->running(*this);
   }
-  return event_based_actor::resume(unit, max_throughput);
+  const auto result = event_based_actor::resume(unit, max_throughput);
+  has_skipped_ = !get_normal_queue().cache().empty() || !get_urgent_queue().cache().empty();
+  return result;
 }
 
 bool hosted_actor::cleanup(caf::error&& reason, caf::execution_unit* unit) {

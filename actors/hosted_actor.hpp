@@ -44,6 +44,7 @@ class hosted_actor : public caf::event_based_actor {
 
   loop_host* home_;
   std::uint32_t place_ = not_adopted; // in the host's list
+  bool has_skipped_ = false;          // since it ran last: messages wait in CAF's skip caches
   static constexpr std::uint32_t not_adopted = 0xffff'ffff;
 };
 

@@ -38,7 +38,16 @@ void lean_actor::start() {
 void lean_actor::run_begin(void* self, void*) noexcept {
   auto& me = *static_cast<lean_actor*>(self);
   me.home_.adopt(me);
+  auto early = std::exchange(me.first_, nullptr);
+  me.last_ = nullptr;
+  me.begun_ = true;
   me.begin();
+  while (auto raw = early) {
+    early = static_cast<caf::mailbox_element*>(raw->next);
+    me.arrive(caf::mailbox_element_ptr{raw});
+  }
+  if (me.home_.is_stopping() && !me.ended_)
+    me.abort_now(net::errc::shutting_down);
   intrusive_ptr_release(me.ctrl()); // the host holds one of its own now
 }
 
@@ -72,8 +81,19 @@ void lean_actor::run_arrive(void* self, void* message) noexcept {
 }
 
 void lean_actor::arrive(caf::mailbox_element_ptr message) noexcept {
+  if (!begun_ && !ended_) {
+    put_aside(std::move(message)); // its maker still holds it, and may yet drop it
+    return;
+  }
   if (!ended_ && note(*message))
     return;
+  put_aside(std::move(message));
+  if (ended_)
+    keep_for_this_turn();
+  home_.loop().defer(*this);
+}
+
+void lean_actor::put_aside(caf::mailbox_element_ptr message) noexcept {
   message->next = nullptr;
   auto raw = message.release();
   if (last_)
@@ -81,9 +101,6 @@ void lean_actor::arrive(caf::mailbox_element_ptr message) noexcept {
   else
     first_ = raw;
   last_ = raw;
-  if (ended_)
-    keep_for_this_turn();
-  home_.loop().defer(*this);
 }
 
 void lean_actor::keep_for_this_turn() {

@@ -60,6 +60,7 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   /// Whether nothing of it waits for the end of the turn any more (beyond the commands put aside here).
   virtual bool quiescent() const noexcept { return true; }
 
+  bool begun() const noexcept { return begun_; }
   bool ended() const noexcept { return ended_; }
 
   /// Tells its monitors and links, and lets the host go of it. Once; nothing but `after_end` follows.
@@ -98,9 +99,13 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   }
 
   /// Hands an event to `owner`: on the stack if it is idle here, else through its mailbox. `hosted` is the same actor
-  /// as one of ours, or null. Only from the bottom of the loop's stack. Returns whether it has been dealt with.
+  /// as one of ours, or null. Only from the bottom of the loop's stack.
   template <class Event>
-  bool tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, Event event);
+  void tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, Event event);
+
+  /// The first half of that: returns whether the event has been dealt with; if not, it is as it was.
+  template <class Event>
+  bool tell_now(hosted_actor* hosted, Event& event);
 
   /// Begins to watch `whom`: `on_down_message` tells its end. At once if it has ended.
   void watch(const caf::strong_actor_ptr& whom);
@@ -111,6 +116,7 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
 
   void serve() noexcept final;
   void arrive(caf::mailbox_element_ptr message) noexcept;
+  void put_aside(caf::mailbox_element_ptr message) noexcept;
   void dispatch(caf::mailbox_element& message);
   void deliver_later(const caf::strong_actor_ptr& to, caf::mailbox_element_ptr message);
   static void run_begin(void* self, void*) noexcept;
@@ -120,6 +126,7 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   caf::mailbox_element* first_ = nullptr; // put aside, in order
   caf::mailbox_element* last_ = nullptr;
   std::uint32_t place_ = not_adopted; // in the host's list
+  bool begun_ = false;
   bool ended_ = false;
   bool retired_ = false; // the host holds it until the end of the turn
   static constexpr std::uint32_t not_adopted = 0xffff'ffff;
@@ -135,16 +142,28 @@ hosted_actor* as_hosted(const caf::strong_actor_ptr& who) noexcept;
 namespace actnet {
 
 template <class Event>
-bool lean_actor::tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, Event event) {
-  if (!owner)
-    return true;
+void lean_actor::tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, Event event) {
+  if (owner && !tell_now(hosted, event))
+    send(owner, caf::make_message_id(), std::move(event));
+}
+
+template <class Event>
+bool lean_actor::tell_now(hosted_actor* hosted, Event& event) {
   if (hosted && hosted->idle()) {
-    caf::mailbox_element_vals<Event> element{caf::strong_actor_ptr{ctrl()}, caf::make_message_id(), {}, std::move(event)};
-    if (hosted->deliver(element) != delivery::skipped)
+    // Marked as answered: it is an event, so a value that a handler returns goes nowhere, and CAF makes no promise for
+    // it. The host's reference keeps this actor, so the element counts none of its own.
+    auto id = caf::make_message_id();
+    id.mark_as_answered();
+    caf::mailbox_element_vals<Event> element{caf::strong_actor_ptr{ctrl(), false}, id, {}, std::move(event)};
+    const auto became = hosted->deliver(element);
+    if (element.sender.get() == ctrl())
+      element.sender.detach();
+    else
+      intrusive_ptr_add_ref(ctrl()); // somebody moved it out
+    if (became != delivery::skipped)
       return true;
     event = std::move(std::get<0>(element.data()));
   }
-  send(owner, caf::make_message_id(), std::move(event));
   return false;
 }
 

@@ -115,7 +115,7 @@ void listener_plan::give_back_allowed() noexcept {
 bool listener_actor::wants_connection() noexcept {
   if (armed() && !draining_)
     return false; // the kernel has no descriptors just now
-  if (!stopping_ && (paused_ || !plan_->take_allowed()))
+  if (!stopping_ && (paused_ || !take_allowed()))
     return false;
   held_ = plan_->count->take(caf::strong_actor_ptr{ctrl()});
   if (held_)
@@ -125,6 +125,16 @@ bool listener_actor::wants_connection() noexcept {
   else
     plan_->give_back_allowed();
   return false;
+}
+
+bool listener_actor::take_allowed() {
+  if (plan_->take_allowed())
+    return true;
+  if (!sharded_)
+    return false;
+  // Another shard may hold the last one for an accept that finds nobody.
+  plan_->count->await_end(caf::strong_actor_ptr{ctrl()});
+  return plan_->take_allowed();
 }
 
 void listener_actor::on_accepted(net::listener_socket::accepted connection) noexcept {
@@ -175,9 +185,9 @@ void listener_actor::open_here(loop_host& home, const std::shared_ptr<listener_p
 }
 
 void listener_actor::on_accept_failed(std::error_code cause) noexcept {
-  held_ = nullptr;
   if (!stopping_)
     plan_->give_back_allowed();
+  held_ = nullptr; // and thereby tells a shard that waits for it
   if (cause == errc::would_block) {
     if (stopping_)
       close_socket();
@@ -299,7 +309,8 @@ void listener_actor::on_message(caf::mailbox_element& command) {
   } else if (content.match_elements<resume_accepting>()) {
     const auto order = content.get_as<resume_accepting>(0);
     paused_ = false;
-    plan_->allowed.store(order.connections == 0 ? -1 : static_cast<std::int64_t>(order.connections));
+    if (is_leader())
+      plan_->allowed.store(order.connections == 0 ? -1 : static_cast<std::int64_t>(order.connections));
     forward(order);
     accept_more();
   } else if (content.match_elements<stop_listening>()) {

@@ -64,6 +64,7 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
 
   bool is_leader() const noexcept { return !leader_; }
   std::error_code open();
+  bool take_allowed();
   void accept_more() noexcept;
   void stop() noexcept;
   void begin_drain(std::chrono::milliseconds deadline) noexcept;

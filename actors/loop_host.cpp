@@ -4,6 +4,7 @@
 #include "actnet/actors/lean_actor.hpp"
 #include "actnet/net/log.hpp"
 
+#include <caf/abstract_actor.hpp>
 #include <caf/actor_cast.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
@@ -14,6 +15,7 @@
 #include <pthread.h>
 
 #include <cstdlib>
+#include <typeinfo>
 
 namespace actnet {
 
@@ -77,8 +79,17 @@ void loop_host::stop(std::chrono::milliseconds patience) {
   thread_.join();
 }
 
+void loop_host::end_if_empty() noexcept {
+  loop_->post(
+      [](void* self, void*) noexcept {
+        auto& me = *static_cast<loop_host*>(self);
+        me.loop_->defer(me);
+      },
+      this, nullptr);
+}
+
 void loop_host::abort_all(std::chrono::milliseconds patience) noexcept {
-  ends_when_empty_ = true;
+  ends_when_empty_ = stopping_ = true;
   loop_->timers().arm(patience_, loop_->time().now() + patience);
   for_each_lean([](lean_actor& who) { who.abort_now(net::errc::shutting_down); });
   const auto snapshot = hosted_;
@@ -130,17 +141,16 @@ bool loop_host::run_ready() noexcept {
 
 void loop_host::running(const caf::abstract_actor& who) noexcept {
   last_turn_number_ = loop_->turn();
-  last_actor_ = who.id();
-  last_type_ = &typeid(who);
+  last_actor_ = &who;
 }
 
 std::string loop_host::last_turn() const {
-  if (last_turn_number_ != loop_->turn() || !last_type_)
+  if (last_turn_number_ != loop_->turn() || !last_actor_)
     return "no actor ran in it";
   int status = 0;
-  std::unique_ptr<char, void (*)(void*)> plain{abi::__cxa_demangle(last_type_->name(), nullptr, nullptr, &status),
-                                               std::free};
-  return std::string{status == 0 ? plain.get() : last_type_->name()} + "#" + std::to_string(last_actor_);
+  const auto type = typeid(*last_actor_).name();
+  std::unique_ptr<char, void (*)(void*)> plain{abi::__cxa_demangle(type, nullptr, nullptr, &status), std::free};
+  return std::string{status == 0 ? plain.get() : type} + "#" + std::to_string(last_actor_->id());
 }
 
 // -- the actors that live here -----------------------------------------------------------------------
@@ -150,6 +160,8 @@ void loop_host::adopt(hosted_actor& who) {
   hosted_.push_back(&who);
   intrusive_ptr_add_ref(who.ctrl());
   live_.fetch_add(1, std::memory_order_relaxed);
+  if (stopping_)
+    caf::anon_send_exit(caf::actor_cast<caf::actor>(&who), caf::exit_reason::kill);
 }
 
 void loop_host::adopt(lean_actor& who) {
@@ -189,6 +201,7 @@ void loop_host::serve() noexcept {
   for (auto& gone : std::exchange(retired_, {})) {
     live_.fetch_sub(1, std::memory_order_relaxed);
     gone = nullptr;
+    last_actor_ = nullptr; // it may have been the one
   }
   bool again = false;
   for (auto who : std::exchange(retired_lean_, {})) {

@@ -13,7 +13,6 @@
 #include <memory>
 #include <string>
 #include <thread>
-#include <typeinfo>
 #include <vector>
 
 namespace actnet {
@@ -37,6 +36,12 @@ class loop_host final : public caf::execution_unit, private net::resident, priva
 
   /// Has the loop end by itself when no actor is left on it. The loop's thread, or before `start`.
   void stop_when_empty() noexcept { ends_when_empty_ = true; }
+
+  /// Has it look whether that is so, if no actor ever came. Any thread.
+  void end_if_empty() noexcept;
+
+  /// Whether what begins to live here now is to end at once. The loop's thread.
+  bool is_stopping() const noexcept { return stopping_; }
 
   /// Whether its thread has ended. Any thread.
   bool has_ended() const noexcept { return ended_.load(); }
@@ -102,10 +107,10 @@ class loop_host final : public caf::execution_unit, private net::resident, priva
   std::atomic<std::size_t> live_{0};
   patience_timer patience_{*this};
   bool ends_when_empty_ = false;
+  bool stopping_ = false;
   std::atomic<bool> ended_{false};
   std::uint64_t last_turn_number_ = 0;
-  caf::actor_id last_actor_ = 0;
-  const std::type_info* last_type_ = nullptr;
+  const caf::abstract_actor* last_actor_ = nullptr; // good during that turn: the host lets go of actors at its end
 };
 
 } // namespace actnet

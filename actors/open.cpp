@@ -35,10 +35,19 @@ caf::strong_actor_ptr started(caf::strong_actor_ptr made, handler* opener = null
 } // namespace
 
 endpoint_argument::endpoint_argument(std::string_view text) {
-  if (auto parsed = net::endpoint::parse(text))
+  if (auto parsed = net::endpoint::parse(text)) {
     value_ = std::move(*parsed);
-  else
+    const auto as_datagrams = net::endpoint::parse(text, net::transport::udp);
+    bare_ = as_datagrams && !(*as_datagrams == value_);
+  } else {
     mistake_ = parsed.error().message(text);
+  }
+}
+
+endpoint_argument endpoint_argument::for_datagrams() && {
+  if (bare_)
+    value_ = value_.with_transport(net::transport::udp);
+  return std::move(*this);
 }
 
 listen_order::listen_order(caf::actor_system& system, endpoint_argument local, listen_options options)
@@ -81,7 +90,7 @@ client connect_order::start(connection_handler_factory make_handler) {
 }
 
 bind_order::bind_order(caf::actor_system& system, endpoint_argument local, bind_options options)
-  : system_(system), local_(std::move(local)), options_(std::move(options)) {}
+  : system_(system), local_(std::move(local).for_datagrams()), options_(std::move(options)) {}
 
 datagram_socket bind_order::start(datagram_handler_factory make_handler) {
   if (!local_.mistake().empty()) {

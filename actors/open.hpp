@@ -41,8 +41,15 @@ template <class Handler, class... Args>
 caf::actor spawn_at(placement where, loop_host& home, Args&&... args) {
   switch (where) {
     case placement::scheduler: return home.system().spawn<Handler>(std::forward<Args>(args)...);
-    case placement::own_loop:
-      return spawn_on<Handler>(loops::of(home.system()).make_own_loop(), std::forward<Args>(args)...);
+    case placement::own_loop: {
+      auto& own = loops::of(home.system()).make_own_loop();
+      try {
+        return spawn_on<Handler>(own, std::forward<Args>(args)...);
+      } catch (...) {
+        own.end_if_empty();
+        throw;
+      }
+    }
     case placement::loop: break;
   }
   return spawn_on<Handler>(home, std::forward<Args>(args)...);
@@ -56,11 +63,15 @@ class endpoint_argument {
   endpoint_argument(const char* text) : endpoint_argument(std::string_view{text}) {}
   endpoint_argument(const std::string& text) : endpoint_argument(std::string_view{text}) {}
 
+  /// What it is where a text without a scheme means UDP.
+  endpoint_argument for_datagrams() &&;
+
   const net::endpoint& value() const noexcept { return value_; }
   const std::string& mistake() const noexcept { return mistake_; } ///< Empty: none.
 
  private:
   net::endpoint value_;
+  bool bare_ = false; ///< A text without a scheme.
   std::string mistake_;
 };
 

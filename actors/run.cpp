@@ -46,7 +46,7 @@ void raise_file_limit() {
 /// Where a standard stream is closed, the first socket would take its number and get what is meant for the stream. What
 /// takes its place fails as a closed one does.
 void occupy_standard_descriptors() {
-  for (const auto [number, flags] : {std::pair{STDIN_FILENO, O_WRONLY}, {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}})
+  for (const auto& [number, flags] : {std::pair{STDIN_FILENO, O_WRONLY}, {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}})
     if (net::sys().fcntl(number, F_GETFD, 0) < 0)
       (void) net::sys().open("/dev/null", flags); // the lowest free number
 }
@@ -65,6 +65,10 @@ class signals {
     sigaction(SIGPIPE, &ignore, &pipe_before_);
   }
   ~signals() {
+    // What came too late to be heard would end the process once it is let through.
+    const timespec at_once{};
+    while (sigtimedwait(&set_, nullptr, &at_once) > 0) {
+    }
     sigaction(SIGPIPE, &pipe_before_, nullptr);
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }

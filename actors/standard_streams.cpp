@@ -38,12 +38,8 @@ class interruptible_wait {
     : poller_(net::sys().epoll_create1(EPOLL_CLOEXEC)), bell_(net::sys().eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     epoll_event rung{EPOLLIN, {.fd = bell_}};
     epoll_event ready{events, {.fd = descriptor}};
-    if (net::sys().epoll_ctl(poller_, EPOLL_CTL_ADD, bell_, &rung) != 0)
-      failure_ = errno;
-    else if (net::sys().epoll_ctl(poller_, EPOLL_CTL_ADD, descriptor, &ready) != 0 && errno != EPERM)
-      failure_ = errno;
-    else
-      pollable_ = errno != EPERM;
+    pollable_ = net::sys().epoll_ctl(poller_, EPOLL_CTL_ADD, bell_, &rung) == 0
+                && net::sys().epoll_ctl(poller_, EPOLL_CTL_ADD, descriptor, &ready) == 0;
   }
   ~interruptible_wait() {
     for (const auto fd : {poller_, bell_})
@@ -52,9 +48,6 @@ class interruptible_wait {
   }
   interruptible_wait(const interruptible_wait&) = delete;
   interruptible_wait& operator=(const interruptible_wait&) = delete;
-
-  /// Why it cannot wait, an errno; 0: it can.
-  int failure() const noexcept { return failure_; }
 
   /// Whether the descriptor can be waited for. A regular file cannot (EPERM, epoll_ctl(2)): it is always ready.
   bool pollable() const noexcept { return pollable_; }
@@ -87,7 +80,6 @@ class interruptible_wait {
  private:
   int poller_;
   int bell_;
-  int failure_ = 0;
   bool pollable_ = false;
 };
 
@@ -144,22 +136,22 @@ class standard_output final : public handler {
 
   /// Returns how much was written; `failure_` tells why it is not all.
   std::size_t write(std::string_view text) {
-    std::size_t done = 0;
-    while (failure_ == 0 && done < text.size()) {
+    std::size_t written = 0;
+    while (failure_ == 0 && written < text.size()) {
       const auto ready = wait_.wait(patience_ms());
       if (ready == interruptible_wait::outcome::over)
         failure_ = ECANCELED; // the program drains, and nobody reads
       if (ready != interruptible_wait::outcome::ready)
         continue;
       // A pipe that is ready takes so much without blocking (pipe(7)).
-      const auto size = wait_.pollable() ? std::min<std::size_t>(text.size() - done, PIPE_BUF) : text.size() - done;
-      const auto count = net::sys().write(descriptor_, text.data() + done, size);
+      const auto size = wait_.pollable() ? std::min<std::size_t>(text.size() - written, PIPE_BUF) : text.size() - written;
+      const auto count = net::sys().write(descriptor_, text.data() + written, size);
       if (count >= 0)
-        done += static_cast<std::size_t>(count);
+        written += static_cast<std::size_t>(count);
       else if (errno != EINTR && errno != EAGAIN)
         fail(errno);
     }
-    return done;
+    return written;
   }
 
   void fail(int number) {
@@ -168,14 +160,14 @@ class standard_output final : public handler {
   }
 
   void answer(std::uint64_t token, std::size_t count) {
-    if (const auto sender = current_sender())
-      send(caf::actor_cast<caf::actor>(sender),
+    if (const auto& asked_by = current_sender())
+      send(caf::actor_cast<caf::actor>(asked_by),
            stream::written{token, count, failure_ == 0 ? caf::error{} : make_error(net::from_errno(failure_))});
   }
 
   const int descriptor_;
   interruptible_wait wait_;
-  int failure_ = wait_.failure() == EBADF ? 0 : wait_.failure(); // a closed descriptor is met by the first write
+  int failure_ = 0; // an errno
   std::atomic<steady_clock::rep> give_up_at_{never};
 };
 

@@ -39,9 +39,9 @@ std::string_view to_string(close_reason reason) noexcept {
 connection::connection(loop& home, stream_socket socket, const connection_options& options, connection_owner& owner)
     : loop_(home),
       owner_(owner),
-      socket_(std::move(socket)),
       credit_(credit_account::open(home.bell())),
-      options_(options) {}
+      options_(options),
+      socket_(std::move(socket)) {}
 
 connection::~connection() {
   assert(channel_ == channel::none); // it was closed, or never begun

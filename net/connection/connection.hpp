@@ -213,14 +213,13 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   time_point next_deadline() const noexcept;
   void end(close_reason reason, std::error_code cause, bool reset) noexcept;
 
+  // In the order of use: at many connections what a read and a write touch decides, in cache lines.
   loop& loop_;
   connection_owner& owner_;
-  stream_socket socket_;
   channel channel_ = channel::none;
   credit_account* credit_;
   write_queue queue_{*this};
   write_item* first_refused_ = nullptr; // outcomes to be told at the next serve
-  write_item* last_refused_ = nullptr;
   std::atomic<std::size_t> reserved_{0};
   connection_state state_ = connection_state::unclaimed;
   close_reason ending_ = close_reason::requested; // why it is closing, or is to be aborted
@@ -238,17 +237,19 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   bool serving_ : 1 = false;
   bool abort_asked_ : 1 = false;
   bool passed_high_ : 1 = false;
-  std::error_code read_cause_;
-  std::error_code send_cause_;
-  std::error_code last_error_;
-  std::error_code ending_cause_;
   time_point last_activity_{};
-  time_point last_sent_{};   // progress of the queue
-  time_point phase_began_{}; // of unclaimed, closing, draining
-  time_point starved_since_{};
+  time_point last_sent_{}; // progress of the queue
   time_point deadline_ = time_point::max();
+  std::error_code send_cause_;
   connection_counters counters_;
   connection_options options_;
+  stream_socket socket_;
+  write_item* last_refused_ = nullptr;
+  std::error_code read_cause_;
+  std::error_code last_error_;
+  std::error_code ending_cause_;
+  time_point phase_began_{}; // of unclaimed, closing, draining
+  time_point starved_since_{};
 };
 
 } // namespace actnet::net

@@ -129,6 +129,7 @@ class epoll_backend final : public backend {
     socket* owned = nullptr; // by the target
     void* target = nullptr;
     role kind = role::unused;
+    bool cuts_reads = false; // a Unix stream
     errc lost = errc::none; // why the stream was lost, if the kernel told it once and not through a read
     std::uint8_t aborted_in_a_row = 0;
     bool reading : 1 = false;
@@ -207,6 +208,7 @@ result<channel> epoll_backend::add(socket& owned, role kind, void* target) {
   s = slot{};
   s.fd = owned.fd();
   s.owned = &owned;
+  s.cuts_reads = owned.transport() != transport::tcp;
   s.generation = generation;
   s.target = target;
   s.kind = kind;
@@ -379,8 +381,7 @@ void epoll_backend::read_stream(channel which) noexcept {
       // A read that does not fill the buffer has emptied the socket, and what comes later is a new edge; unless the
       // end was announced together with these bytes, or urgent data cut the read short. A Unix peer cuts reads short
       // by sending descriptors along (unix(7)), and nothing announces that.
-      s->readable =
-          static_cast<std::size_t>(got) == buffer.capacity || s->peer_done || s->owned->transport() != transport::tcp;
+      s->readable = static_cast<std::size_t>(got) == buffer.capacity || s->peer_done || s->cuts_reads;
       const auto more = s->readable;
       target_of<stream_target>(*s).on_received(take_received(static_cast<std::size_t>(got)));
       loop_->after_turn();

@@ -321,7 +321,22 @@ class actor_world {
     return answer.get();
   }
 
-  /// What `of` is in the thread of `self`.
+  /// Asked by an actor of the world's own.
+  template <class Answer, class Command>
+  std::pair<std::optional<Answer>, caf::error> ask(handle to, Command command) {
+    if (!asker_)
+      asker_ = spawn(make_journal());
+    return ask<Answer>(asker_, std::move(to), std::move(command));
+  }
+
+  stream::info info(const connection& c) { return *ask<stream::info>(c, stream::get_info{}).first; }
+
+  /// Until the connection has taken so many bytes from the kernel, and they are where they belong.
+  void await_read(const connection& c, std::uint64_t bytes) {
+    REQUIRE(eventually([&] { return info(c).bytes_received >= bytes; }));
+  }
+
+  /// What `what` makes of a probe, in the probe's turn.
   template <class F>
   auto of(const caf::actor& who, F what) {
     std::optional<std::invoke_result_t<F, probe&>> value;
@@ -362,6 +377,7 @@ class actor_world {
       return;
     for (const auto& who : std::exchange(owned_, {}))
       kill(who);
+    asker_ = nullptr;
     const auto gone = eventually([this] { return live_actors() == 0; });
     INFO("actors left over: " << live_actors());
     CHECK(gone);
@@ -371,6 +387,7 @@ class actor_world {
   /// Ends the system under whatever lives in it.
   void shut_down() {
     owned_.clear();
+    asker_ = nullptr;
     system_.reset();
   }
 
@@ -379,6 +396,7 @@ class actor_world {
   config config_;
   std::optional<caf::actor_system> system_;
   std::vector<caf::actor> owned_;
+  caf::actor asker_;
 };
 
 } // namespace actnet::test

@@ -1,0 +1,143 @@
+// How the tests start the programs of apps/ and look at them from outside.
+#pragma once
+
+#include "support/catch.hpp"
+#include "support/descriptor.hpp"
+#include "support/eventually.hpp"
+#include "support/peer.hpp"
+#include "support/position_stream.hpp"
+#include "support/process.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace actnet::test {
+
+inline std::string app(const std::string& name) {
+  return std::string{ACTNET_APPS_DIR} + "/" + name;
+}
+
+inline bool is_installed(const std::string& program) {
+  return process({.argv = {"sh", "-c", "command -v " + program}, .input = ""}).wait().code == 0;
+}
+
+/// `argv` with its standard streams changed by the shell, which becomes the program: `redirected(">/dev/full", {...})`.
+inline std::vector<std::string> redirected(const std::string& how, std::vector<std::string> argv) {
+  argv.insert(argv.begin(), {"sh", "-c", "exec \"$0\" \"$@\" " + how});
+  return argv;
+}
+
+inline std::string at_port(std::uint16_t port) {
+  return "127.0.0.1:" + std::to_string(port);
+}
+
+/// Waits for a server's line `listening on 127.0.0.1:PORT` (the first on stderr).
+inline std::uint16_t port_of(process& server) {
+  const auto line = server.wait_for_line(process::stream::err, "listening on 127\\.0\\.0\\.1:([0-9]+)$");
+  return static_cast<std::uint16_t>(std::stoul(line.at(1)));
+}
+
+/// A tcp_server on a free port, with more arguments before the endpoint, and its output where `how` sends it.
+struct running_server {
+  process program;
+  std::uint16_t port;
+
+  explicit running_server(std::vector<std::string> arguments = {}, const std::string& how = "")
+      : program({.argv = command(std::move(arguments), how), .input = ""}), port(port_of(program)) {}
+
+  static std::vector<std::string> command(std::vector<std::string> arguments, const std::string& how) {
+    arguments.insert(arguments.begin(), app("tcp_server"));
+    arguments.push_back("127.0.0.1:0");
+    return redirected(how, std::move(arguments));
+  }
+};
+
+inline bool listens(std::uint16_t port) {
+  try {
+    peer probe(port);
+    return true;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
+inline bool has_one_line(const std::string& text) {
+  return text.find('\n') == text.size() - 1 && text.size() > 1;
+}
+
+/// A folder of a test's own, gone with it.
+class scratch_folder {
+ public:
+  scratch_folder() {
+    std::string pattern = std::filesystem::temp_directory_path() / "actnet-apps-XXXXXX";
+    if (!::mkdtemp(pattern.data()))
+      throw std::runtime_error("mkdtemp failed");
+    path_ = pattern;
+  }
+  ~scratch_folder() { std::filesystem::remove_all(path_); }
+  scratch_folder(const scratch_folder&) = delete;
+  scratch_folder& operator=(const scratch_folder&) = delete;
+
+  std::string operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// A pipe with a name, for a program's output: it is read when the test says so.
+class slow_output {
+ public:
+  explicit slow_output(const scratch_folder& folder) : path_(folder / "output") {
+    ::mkfifo(path_.c_str(), 0600);
+    pipe_.reset(::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  }
+
+  const std::string& path() const { return path_; }
+
+  /// Bytes that wait in the pipe.
+  int waiting() const {
+    int count = 0;
+    ::ioctl(pipe_.fd(), FIONREAD, &count);
+    return count;
+  }
+
+  /// Once a writer has opened it: reads to the end.
+  position_checker read_to_end(std::uint64_t seed = 1) {
+    position_checker checker(seed);
+    ::fcntl(pipe_.fd(), F_SETFL, 0);
+    std::vector<char> buffer(65'536);
+    while (const auto count = ::read(pipe_.fd(), buffer.data(), buffer.size())) {
+      if (count < 0)
+        throw std::runtime_error("read failed");
+      checker.feed(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
+    }
+    return checker;
+  }
+
+ private:
+  std::string path_;
+  descriptor pipe_;
+};
+
+/// The most memory a process has had, in KiB (VmHWM, proc(5)).
+inline std::size_t memory_peak_kib(pid_t id) {
+  std::ifstream status("/proc/" + std::to_string(id) + "/status");
+  for (std::string word; status >> word;)
+    if (std::size_t peak; word == "VmHWM:" && status >> peak)
+      return peak;
+  throw std::runtime_error("no VmHWM");
+}
+
+} // namespace actnet::test
