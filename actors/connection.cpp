@@ -8,7 +8,7 @@ namespace actnet {
 
 connection::connection(caf::strong_actor_ptr target) noexcept
   : handle(std::move(target)),
-    local_(dynamic_cast<connection_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer()))) {}
+    local_(pointer() ? dynamic_cast<connection_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer())) : nullptr) {}
 
 connection::connection(connection_actor& target) noexcept
   : handle(caf::strong_actor_ptr{target.ctrl()}), local_(&target) {}

@@ -152,7 +152,7 @@ void connection_actor::queue(outgoing* item) noexcept {
 
 bool connection_actor::note(caf::mailbox_element& command) {
   auto& content = command.content();
-  if (content.size() != 1)
+  if (content.size() != 1 || command.mid.is_response())
     return false;
   const auto make_item = [&command] {
     auto item = new outgoing;
@@ -177,18 +177,18 @@ bool connection_actor::note(caf::mailbox_element& command) {
     auto item = make_item();
     item->what = net::write_item::kind::finish;
     queue(item);
-  } else if (command.mid.is_request()) {
-    return false; // noted and answered at the end of the turn
-  } else if (content.match_elements<stream::close>()) {
-    stream_.close();
-  } else if (content.match_elements<stream::abort>()) {
-    stream_.abort();
-  } else if (content.match_elements<stream::pause_reading>()) {
-    stream_.pause_reading();
-  } else if (content.match_elements<stream::resume_reading>()) {
-    stream_.resume_reading();
   } else {
-    return false;
+    if (content.match_elements<stream::close>())
+      stream_.close();
+    else if (content.match_elements<stream::abort>())
+      stream_.abort();
+    else if (content.match_elements<stream::pause_reading>())
+      stream_.pause_reading();
+    else if (content.match_elements<stream::resume_reading>())
+      stream_.resume_reading();
+    else
+      return false;
+    return !command.mid.is_request(); // which is answered at the end of the turn
   }
   return true;
 }
@@ -200,14 +200,9 @@ void connection_actor::on_message(caf::mailbox_element& command) {
   }
   auto& content = command.content();
   caf::error failed;
-  if (content.match_elements<stream::close>()) {
-    stream_.close();
-  } else if (content.match_elements<stream::abort>()) {
-    stream_.abort();
-  } else if (content.match_elements<stream::pause_reading>()) {
-    stream_.pause_reading();
-  } else if (content.match_elements<stream::resume_reading>()) {
-    stream_.resume_reading();
+  if (content.match_elements<stream::close>() || content.match_elements<stream::abort>()
+      || content.match_elements<stream::pause_reading>() || content.match_elements<stream::resume_reading>()) {
+    // it was noted, and is answered now
   } else if (content.match_elements<stream::stop_reading>()) {
     stream_.stop_reading();
   } else if (content.match_elements<stream::set_options>()) {

@@ -75,13 +75,14 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void set_owner(const caf::strong_actor_ptr& owner);
   stream::info describe();
 
-  net::connection stream_;
+  // The first ones are used with every message; they lie beside the loop's pointer in the base.
   caf::strong_actor_ptr owner_;
-  hosted_actor* hosted_owner_ = nullptr; // `owner_`, if it is one of ours
+  hosted_actor* hosted_owner_ = nullptr;             // `owner_`, if it is one of ours
+  std::vector<caf::strong_actor_ptr> former_owners_; // what they wrote may still be queued
+  net::connection stream_;
   net::endpoint peer_;
   std::shared_ptr<connection_slot> slot_;
-  std::vector<caf::strong_actor_ptr> former_owners_; // what they wrote may still be queued
-  std::vector<caf::strong_actor_ptr> refused_;       // who is told when the queue is writable again
+  std::vector<caf::strong_actor_ptr> refused_; // who is told when the queue is writable again
 };
 
 } // namespace actnet

@@ -279,6 +279,7 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
     credit_->stop_awaiting();
     home().loop().stop_awaiting_credit(at_end_of_turn_);
   }
+  home().loop().timers().cancel(*this);
   home().loop().io().close(std::exchange(channel_, net::channel::none));
   socket_.close();
   closing_ = true;
@@ -301,6 +302,11 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
 
 bool datagram_actor::note(caf::mailbox_element& command) {
   auto& content = command.content();
+  if (content.match_elements<datagram::close>()) { // what is sent after it in the same turn comes too late
+    closing_ = true;
+    defer();
+    return !command.mid.is_request(); // which is answered at the end of the turn
+  }
   if (!content.match_elements<datagram::send>())
     return false;
   auto& order = content.get_as<datagram::send>(0);
@@ -360,8 +366,11 @@ void datagram_actor::on_message(caf::mailbox_element& command) {
       watch(owner_);
       defer();
     }
-  } else if (content.match_elements<datagram::close>() || content.match_elements<drain>()) {
+  } else if (content.match_elements<datagram::close>()) {
+    // it was noted
+  } else if (content.match_elements<drain>()) {
     closing_ = true;
+    home().loop().timers().arm(*this, home().loop().now() + content.get_as<drain>(0).deadline);
     defer();
   } else if (content.match_elements<datagram::get_info>()) {
     answer(command, describe());
@@ -417,6 +426,13 @@ void datagram_actor::on_down_message(const caf::strong_actor_ptr& source, const 
     abort_asked_ = true;
     ending_cause_ = errc::owner_gone;
   }
+  defer();
+}
+
+/// What is queued could not be sent by the drain's deadline.
+void datagram_actor::on_timer(net::time_point) noexcept {
+  abort_asked_ = true;
+  ending_cause_ = errc::timed_out;
   defer();
 }
 

@@ -15,7 +15,7 @@ namespace actnet {
 /// Makes the handler of a datagram socket on its loop. Empty: the opener owns the socket.
 using datagram_handler_factory = std::function<caf::actor(loop_host&, const datagram_socket&)>;
 
-class datagram_actor final : public lean_actor, private net::datagram_target {
+class datagram_actor final : public lean_actor, private net::datagram_target, private net::timer {
  public:
   datagram_actor(caf::actor_config& cfg, loop_host& home, net::endpoint local, bind_options options,
                  caf::strong_actor_ptr opener, datagram_handler_factory make_handler);
@@ -62,6 +62,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target {
   void on_receive_error(std::error_code cause) noexcept override;
   std::optional<net::datagram_target::outgoing> next_datagram() noexcept override;
   void on_datagram_sent(std::error_code cause) noexcept override;
+  void on_timer(net::time_point now) noexcept override;
   void finish_turn() noexcept;
   void defer() noexcept;
 

@@ -8,7 +8,7 @@ namespace actnet {
 
 datagram_socket::datagram_socket(caf::strong_actor_ptr target) noexcept
   : handle(std::move(target)),
-    local_(dynamic_cast<datagram_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer()))) {}
+    local_(pointer() ? dynamic_cast<datagram_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer())) : nullptr) {}
 
 datagram_socket::datagram_socket(datagram_actor& target) noexcept
   : handle(caf::strong_actor_ptr{target.ctrl()}), local_(&target) {}

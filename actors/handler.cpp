@@ -37,19 +37,21 @@ caf::result<caf::message> handle_the_rest(caf::scheduled_actor* self, caf::messa
       net::log_limited(net::log_level::debug, "outcome", to_text(cause));
     return true;
   };
-  if (ends_with_cause(static_cast<stream::closed*>(nullptr)) || ends_with_cause(static_cast<datagram::closed*>(nullptr))
-      || ends_with_cause(static_cast<listener_closed*>(nullptr)) || ends_with_cause(static_cast<listen_failed*>(nullptr))
-      || ends_with_cause(static_cast<bind_failed*>(nullptr)) || ends_with_cause(static_cast<connect_failed*>(nullptr))
-      || failed_outcome(static_cast<stream::written*>(nullptr)) || failed_outcome(static_cast<stream::finished*>(nullptr))
-      || failed_outcome(static_cast<datagram::sent*>(nullptr)))
+  if (ends_with_cause(static_cast<stream::closed*>(nullptr)) ||
+      ends_with_cause(static_cast<datagram::closed*>(nullptr)) ||
+      ends_with_cause(static_cast<listener_closed*>(nullptr)) ||
+      ends_with_cause(static_cast<listen_failed*>(nullptr)) || ends_with_cause(static_cast<bind_failed*>(nullptr)) ||
+      ends_with_cause(static_cast<connect_failed*>(nullptr)) ||
+      failed_outcome(static_cast<stream::written*>(nullptr)) ||
+      failed_outcome(static_cast<stream::finished*>(nullptr)) || failed_outcome(static_cast<datagram::sent*>(nullptr)))
     return caf::message{};
   if (is(static_cast<drain*>(nullptr))) {
     self->quit();
     return caf::message{};
   }
-  if (is(static_cast<stream::peer_finished*>(nullptr)) || is(static_cast<stream::writable*>(nullptr))
-      || is(static_cast<datagram::writable*>(nullptr)) || is(static_cast<listening*>(nullptr))
-      || is(static_cast<bound*>(nullptr)) || is(static_cast<connected*>(nullptr)))
+  if (is(static_cast<stream::peer_finished*>(nullptr)) || is(static_cast<stream::writable*>(nullptr)) ||
+      is(static_cast<datagram::writable*>(nullptr)) || is(static_cast<listening*>(nullptr)) ||
+      is(static_cast<bound*>(nullptr)) || is(static_cast<connected*>(nullptr)))
     return caf::message{};
   if (content.match_elements<accepted>()) {
     content.get_as<accepted>(0).connection.abort();

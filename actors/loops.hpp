@@ -25,7 +25,7 @@ struct loops_options {
 };
 
 /// An actor system configuration with room for ours. Any other one serves too: then the defaults hold, but for
-/// `cfg.set("actnet.loops", N)`.
+/// `caf::put(cfg.content, "actnet.loops", N)`.
 class config : public caf::actor_system_config {
  public:
   /// Loads the module and announces its messages.

@@ -26,12 +26,27 @@ constexpr milliseconds service_patience_min{500};
 
 main_actor::main_actor(caf::actor_config& cfg, std::string program, milliseconds drain_deadline, main_function fun,
                        program_outcome& outcome)
-  : handler(cfg), program_(std::move(program)), drain_deadline_(drain_deadline), fun_(std::move(fun)),
-    outcome_(outcome) {
+    : handler(cfg),
+      program_(std::move(program)),
+      drain_deadline_(drain_deadline),
+      fun_(std::move(fun)),
+      outcome_(outcome) {
   set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) {
     children_.erase(down.source);
     services_.erase(down.source);
     end_if_alone();
+  });
+  set_exception_handler([this](caf::scheduled_actor*, std::exception_ptr& cause) {
+    std::string what = "an unknown exception";
+    try {
+      std::rethrow_exception(cause);
+    } catch (const std::exception& e) {
+      what = e.what();
+    } catch (...) {
+    }
+    say(program_ + ": " + what);
+    exit_code_ = 1;
+    return make_error(errc::other, what);
   });
 }
 

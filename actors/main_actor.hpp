@@ -55,9 +55,9 @@ struct program_outcome {
 };
 
 /// Says `listening on ENDPOINT` on stderr for each listener and datagram socket it opened, ends the program with a
-/// sentence and exit code 1 when one of its sockets cannot be opened, and ends it with 0 once all it opened and all that
-/// joined is gone. When told to stop, it sends `drain` to all of them, and kills what is left after the deadline. Of
-/// several complaints the first is told.
+/// sentence and exit code 1 when one of its sockets cannot be opened, and ends it with 0 once all it opened and all
+/// that joined is gone. When told to stop, it sends `drain` to all of them, and kills what is left after the deadline.
+/// Of several complaints the first is told.
 class main_actor final : public handler {
  public:
   main_actor(caf::actor_config& cfg, std::string program, std::chrono::milliseconds drain_deadline, main_function fun,

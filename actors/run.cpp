@@ -39,16 +39,16 @@ void raise_file_limit() {
     net::log(net::log_level::warning, "start", "the limit of open files stays at " + std::to_string(before));
   else if (net::log_enabled(net::log_level::debug))
     net::log(net::log_level::debug, "start",
-             "raised the limit of open files from " + std::to_string(before) + " to "
-                 + std::to_string(limit.rlim_max));
+             "raised the limit of open files from " + std::to_string(before) + " to " + std::to_string(limit.rlim_max));
 }
 
 /// Where a standard stream is closed, the first socket would take its number and get what is meant for the stream. What
 /// takes its place fails as a closed one does.
 void occupy_standard_descriptors() {
-  for (const auto& [number, flags] : {std::pair{STDIN_FILENO, O_WRONLY}, {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}})
+  for (const auto& [number, flags] :
+       {std::pair{STDIN_FILENO, O_WRONLY}, {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}})
     if (net::sys().fcntl(number, F_GETFD, 0) < 0)
-      (void) net::sys().open("/dev/null", flags); // the lowest free number
+      (void)net::sys().open("/dev/null", flags); // the lowest free number
 }
 
 /// Blocked from before the actor system exists, so that every thread inherits it. `woken` is how the main actor's end
@@ -142,11 +142,11 @@ class outcome final : public program_outcome {
 class last_word {
  public:
   last_word(std::chrono::milliseconds patience, caf::actor_system& system, int exit_code)
-    : thread_{[this, patience, &system, exit_code] {
-        std::unique_lock lock{mutex_};
-        if (!over_.wait_for(lock, patience, [this] { return destroyed_; }))
-          exit_without_them(system, exit_code);
-      }} {}
+      : thread_{[this, patience, &system, exit_code] {
+          std::unique_lock lock{mutex_};
+          if (!over_.wait_for(lock, patience, [this] { return destroyed_; }))
+            exit_without_them(system, exit_code);
+        }} {}
   ~last_word() {
     {
       std::lock_guard guard{mutex_};
@@ -188,7 +188,7 @@ int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& sy
 
 } // namespace
 
-int run_program(run_options options, main_function fun) {
+int run_program(run_options options, main_function fun) try {
   occupy_standard_descriptors();
   raise_file_limit();
   const signals heard;
@@ -206,14 +206,17 @@ int run_program(run_options options, main_function fun) {
     system.await_actors_before_shutdown(false);
     {
       // It enters itself into the registry.
-      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, options.drain_deadline,
-                                       std::move(fun), static_cast<program_outcome&>(how));
+      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, options.drain_deadline, std::move(fun),
+                                       static_cast<program_outcome&>(how));
       exit_code = wait_for_end(heard, how, system, main);
       system.registry().erase(main_actor_name);
     }
     watched.emplace(last_patience + std::chrono::seconds{2}, system, exit_code);
   }
   return exit_code;
+} catch (const std::exception& mistake) { // no descriptors, no memory, no threads
+  std::cerr << options.program + ": cannot start: " + mistake.what() + "\n" << std::flush;
+  ::_exit(1); // this thread's logger of CAF has outlived its system, and would crash or hang at a normal end
 }
 
 std::optional<int> parse_command_line(CLI::App& cli, int argc, char** argv) {

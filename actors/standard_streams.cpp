@@ -35,11 +35,11 @@ std::string describe(int number) {
 class interruptible_wait {
  public:
   interruptible_wait(int descriptor, std::uint32_t events)
-    : poller_(net::sys().epoll_create1(EPOLL_CLOEXEC)), bell_(net::sys().eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+      : poller_(net::sys().epoll_create1(EPOLL_CLOEXEC)), bell_(net::sys().eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     epoll_event rung{EPOLLIN, {.fd = bell_}};
     epoll_event ready{events, {.fd = descriptor}};
-    pollable_ = net::sys().epoll_ctl(poller_, EPOLL_CTL_ADD, bell_, &rung) == 0
-                && net::sys().epoll_ctl(poller_, EPOLL_CTL_ADD, descriptor, &ready) == 0;
+    pollable_ = net::sys().epoll_ctl(poller_, EPOLL_CTL_ADD, bell_, &rung) == 0 &&
+                net::sys().epoll_ctl(poller_, EPOLL_CTL_ADD, descriptor, &ready) == 0;
   }
   ~interruptible_wait() {
     for (const auto fd : {poller_, bell_})
@@ -55,7 +55,7 @@ class interruptible_wait {
   /// Any thread. A ring that nobody waits for meets the next wait.
   void ring() noexcept {
     const std::uint64_t one = 1;
-    (void) net::sys().write(bell_, &one, sizeof one); // a full counter rings as well
+    (void)net::sys().write(bell_, &one, sizeof one); // a full counter rings as well
   }
 
   enum class outcome { ready, rung, over };
@@ -70,7 +70,7 @@ class interruptible_wait {
     for (int i = 0; i < count; ++i) {
       std::uint64_t rings;
       if (events[i].data.fd == bell_)
-        (void) net::sys().read(bell_, &rings, sizeof rings);
+        (void)net::sys().read(bell_, &rings, sizeof rings);
       else
         found = outcome::ready;
     }
@@ -88,7 +88,7 @@ class interruptible_wait {
 class standard_output final : public handler {
  public:
   standard_output(caf::actor_config& cfg, int descriptor)
-    : handler(cfg), descriptor_(descriptor), wait_(descriptor, EPOLLOUT) {}
+      : handler(cfg), descriptor_(descriptor), wait_(descriptor, EPOLLOUT) {}
 
   const char* name() const override { return "actnet.output"; }
 
@@ -96,7 +96,7 @@ class standard_output final : public handler {
     return {
         [this](const stream::write& order) {
           const auto count = write(order.payload.view());
-          if (failure_ != 0 || order.token != 0)
+          if (failure_ != 0 || order.token != 0 || current_message_id().is_request())
             answer(order.token, count);
         },
         [this](const stream::flush& order) { answer(order.token, 0); },
@@ -144,7 +144,8 @@ class standard_output final : public handler {
       if (ready != interruptible_wait::outcome::ready)
         continue;
       // A pipe that is ready takes so much without blocking (pipe(7)).
-      const auto size = wait_.pollable() ? std::min<std::size_t>(text.size() - written, PIPE_BUF) : text.size() - written;
+      const auto size =
+          wait_.pollable() ? std::min<std::size_t>(text.size() - written, PIPE_BUF) : text.size() - written;
       const auto count = net::sys().write(descriptor_, text.data() + written, size);
       if (count >= 0)
         written += static_cast<std::size_t>(count);
@@ -160,9 +161,13 @@ class standard_output final : public handler {
   }
 
   void answer(std::uint64_t token, std::size_t count) {
-    if (const auto& asked_by = current_sender())
-      send(caf::actor_cast<caf::actor>(asked_by),
-           stream::written{token, count, failure_ == 0 ? caf::error{} : make_error(net::from_errno(failure_))});
+    stream::written outcome{token, count, failure_ == 0 ? caf::error{} : make_error(net::from_errno(failure_))};
+    if (!current_message_id().is_request())
+      send(caf::actor_cast<caf::actor>(current_sender()), std::move(outcome));
+    else if (outcome.cause)
+      make_response_promise().deliver(std::move(outcome.cause));
+    else
+      make_response_promise().deliver(std::move(outcome));
   }
 
   const int descriptor_;
@@ -176,7 +181,7 @@ class standard_output final : public handler {
 class standard_input final : public handler {
  public:
   standard_input(caf::actor_config& cfg, caf::actor owner, int descriptor)
-    : handler(cfg), descriptor_(descriptor), owner_(std::move(owner)), wait_(descriptor, EPOLLIN) {
+      : handler(cfg), descriptor_(descriptor), owner_(std::move(owner)), wait_(descriptor, EPOLLIN) {
     set_down_handler([this](caf::scheduled_actor*, caf::down_msg&) { quit(); });
   }
 
@@ -204,9 +209,9 @@ class standard_input final : public handler {
  private:
   void read() {
     switch (wait_.wait(timeout_ms_)) {
-      case interruptible_wait::outcome::over: end({}); return;
-      case interruptible_wait::outcome::rung: send(this, read_input{}); return; // first whatever has come
-      case interruptible_wait::outcome::ready: break;
+    case interruptible_wait::outcome::over: end({}); return;
+    case interruptible_wait::outcome::rung: send(this, read_input{}); return; // first whatever has come
+    case interruptible_wait::outcome::ready: break;
     }
     const auto block = net::block::make(net::block_pool::read_bytes);
     bytes payload{block, net::block_pool::read_bytes};
@@ -235,14 +240,14 @@ class standard_input final : public handler {
 } // namespace
 
 caf::actor open_standard_output(main_actor& program, int descriptor) {
-  auto made = spawn_on<standard_output>(loops::of(program.system()).make_own_loop(), descriptor);
+  auto made = spawn_at<standard_output>(placement::own_loop, *program.home(), descriptor);
   program.keep_to_the_end(made);
   return made;
 }
 
 caf::actor open_standard_input(caf::actor owner, int descriptor) {
-  auto& system = owner.home_system();
-  return spawn_on<standard_input>(loops::of(system).make_own_loop(), std::move(owner), descriptor);
+  auto& any_loop = loops::of(owner.home_system()).at(0);
+  return spawn_at<standard_input>(placement::own_loop, any_loop, std::move(owner), descriptor);
 }
 
 } // namespace actnet

@@ -20,7 +20,7 @@ struct conversation : actnet::handler {
   bool input_open = false;
 
   conversation(caf::actor_config& cfg, actnet::connection c, std::string to, std::string text, caf::actor out)
-    : handler(cfg), peer(std::move(c)), remote(std::move(to)), message(std::move(text)), output(std::move(out)) {
+      : handler(cfg), peer(std::move(c)), remote(std::move(to)), message(std::move(text)), output(std::move(out)) {
     join_program();
   }
 
@@ -69,7 +69,9 @@ int main(int argc, char** argv) {
   std::string where = "127.0.0.1:9999";
   std::string message = "Hello, world!";
   CLI::App cli{"Sends a message over TCP and prints the answer."};
-  cli.add_option("ENDPOINT", where, "IP:PORT to connect to")->capture_default_str()->check(actnet::mistake_in_tcp_endpoint);
+  cli.add_option("ENDPOINT", where, "IP:PORT to connect to")
+      ->capture_default_str()
+      ->check(actnet::mistake_in_tcp_endpoint);
   cli.add_option("MESSAGE", message, "What to send; - stands for standard input")->capture_default_str();
 
   actnet::run_options program;
@@ -78,7 +80,8 @@ int main(int argc, char** argv) {
   const auto converse = [&](actnet::main_actor& self) {
     actnet::connect_options options;
     options.connection.allow_half_open = true;
-    options.connection.write_stall = std::chrono::milliseconds{0}; // the server may take its time, and so may the reader
+    options.connection.write_stall =
+        std::chrono::milliseconds{0}; // the server may take its time, and so may the reader
     options.connection.credit_stall_warning = std::chrono::milliseconds{0};
     options.connection.credit_stall_limit = std::chrono::milliseconds{0};
     options.connection.close_timeout = std::chrono::milliseconds{250}; // closing is what a signal does

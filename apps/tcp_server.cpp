@@ -16,7 +16,7 @@ struct sink : actnet::handler {
   bool only_one;
 
   sink(caf::actor_config& cfg, actnet::connection c, caf::actor out, bool only)
-    : handler(cfg), client(std::move(c)), output(std::move(out)), only_one(only) {
+      : handler(cfg), client(std::move(c)), output(std::move(out)), only_one(only) {
     join_program();
   }
 
@@ -41,7 +41,9 @@ int main(int argc, char** argv) {
   std::string where = "0.0.0.0:9999";
   bool keep_listening = false;
   CLI::App cli{"Writes what a TCP client sends to standard output."};
-  cli.add_option("ENDPOINT", where, "IP:PORT to listen on")->capture_default_str()->check(actnet::mistake_in_tcp_endpoint);
+  cli.add_option("ENDPOINT", where, "IP:PORT to listen on")
+      ->capture_default_str()
+      ->check(actnet::mistake_in_tcp_endpoint);
   cli.add_flag("-k,--keep-listening", keep_listening, "Serve any number of clients, until a signal");
 
   return actnet::run(cli, argc, argv, [&](actnet::main_actor& self) -> caf::behavior {

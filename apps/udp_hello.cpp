@@ -14,7 +14,7 @@ struct server : actnet::handler {
   caf::actor output;
 
   server(caf::actor_config& cfg, actnet::datagram_socket s, caf::actor out)
-    : handler(cfg), socket(std::move(s)), output(std::move(out)) {}
+      : handler(cfg), socket(std::move(s)), output(std::move(out)) {}
 
   caf::behavior make_behavior() override {
     return {[this](const actnet::datagram::received& r) {
@@ -29,7 +29,7 @@ struct client : actnet::handler {
   actnet::endpoint server;
 
   client(caf::actor_config& cfg, actnet::datagram_socket s, actnet::endpoint to)
-    : handler(cfg), socket(std::move(s)), server(std::move(to)) {}
+      : handler(cfg), socket(std::move(s)), server(std::move(to)) {}
 
   caf::behavior make_behavior() override {
     socket.connect(server);

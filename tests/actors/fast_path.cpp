@@ -79,7 +79,9 @@ TEST_CASE("while an answer is awaited, nothing is delivered and nothing is lost"
     return {
         [&self](const stream::received& r) { self.log->add("received " + std::string{r.payload.view()}); },
         [&self, server](const number&) {
-          self.request(server, caf::infinite, 1).await([&self](int n) { self.log->add("answer " + std::to_string(n)); });
+          self.request(server, caf::infinite, 1).await([&self](int n) {
+            self.log->add("answer " + std::to_string(n));
+          });
           self.log->add("asked");
         },
     };
@@ -106,8 +108,8 @@ TEST_CASE("what a handler skips comes later, in order, and before what came afte
       if (r.payload.view().starts_with("later"))
         return caf::skip;
       self.log->add("first " + std::string{r.payload.view()});
-      self.become(
-          caf::behavior{[&self](const stream::received& s) { self.log->add("then " + std::string{s.payload.view()}); }});
+      self.become(caf::behavior{
+          [&self](const stream::received& s) { self.log->add("then " + std::string{s.payload.view()}); }});
       return caf::unit;
     }};
   }));

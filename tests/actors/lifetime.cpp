@@ -54,11 +54,13 @@ TEST_CASE("a link or a monitor to a live socket actor fires when it ends", "[lif
     const auto watcher = world.spawn(log);
     const auto linked = world.spawn(log);
     world.in(watcher, [&](probe& self) {
-      self.set_down_handler([log](caf::scheduled_actor*, caf::down_msg& down) { log->add(with_cause("down", down.reason)); });
+      self.set_down_handler(
+          [log](caf::scheduled_actor*, caf::down_msg& down) { log->add(with_cause("down", down.reason)); });
       self.monitor(each.actor());
     });
     world.in(linked, [&](probe& self) {
-      self.set_exit_handler([log](caf::scheduled_actor*, caf::exit_msg& exit) { log->add(with_cause("exit", exit.reason)); });
+      self.set_exit_handler(
+          [log](caf::scheduled_actor*, caf::exit_msg& exit) { log->add(with_cause("exit", exit.reason)); });
       self.link_to(each.actor());
     });
     caf::anon_send_exit(each.actor(), caf::exit_reason::kill);
@@ -94,11 +96,11 @@ TEST_CASE("an exit message ends a socket actor as its reason says", "[lifetime]"
     std::string closed;
     ending seen;
   };
-  const auto r = GENERATE(row{caf::exit_reason::normal, false, "", ending::finished},
-                          row{caf::exit_reason::user_shutdown, true, "closed requested", ending::finished},
-                          row{caf::exit_reason::kill, true, with_cause("closed aborted", errc::aborted), ending::reset},
-                          row{caf::exit_reason::remote_link_unreachable, true,
-                              with_cause("closed aborted", errc::aborted), ending::reset});
+  const auto r = GENERATE(
+      row{caf::exit_reason::normal, false, "", ending::finished},
+      row{caf::exit_reason::user_shutdown, true, "closed requested", ending::finished},
+      row{caf::exit_reason::kill, true, with_cause("closed aborted", errc::aborted), ending::reset},
+      row{caf::exit_reason::remote_link_unreachable, true, with_cause("closed aborted", errc::aborted), ending::reset});
   INFO(to_string(r.reason));
   actor_world world;
   zoo z{world};
@@ -175,7 +177,9 @@ TEST_CASE("a handler answers what its behaviour leaves out", "[lifetime]") {
   class deaf : public handler {
    public:
     using handler::handler;
-    caf::behavior make_behavior() override { return {[](int) {}}; }
+    caf::behavior make_behavior() override {
+      return {[](int) {}};
+    }
   };
   captured_log log;
   actor_world world;
@@ -208,7 +212,8 @@ TEST_CASE("the system can be destroyed under live sockets of every kind", "[life
   }
   log->expect("received x", 20);
   listening_peer never{{}, 0};
-  world.in(z.owner, [&](probe&) { z.dialler.connect(*net::endpoint::parse("127.0.0.1:" + std::to_string(never.port()))); });
+  world.in(z.owner,
+           [&](probe&) { z.dialler.connect(*net::endpoint::parse("127.0.0.1:" + std::to_string(never.port()))); });
   world.shut_down();
   for (auto& each : peers)
     CHECK(each.await_end() == ending::reset);
@@ -219,7 +224,9 @@ TEST_CASE("a hosted actor begins and ends on its loop's thread, whoever ends it"
   class placed final : public handler {
    public:
     placed(caf::actor_config& cfg, journal_ptr to) : handler(cfg), log_(std::move(to)) {}
-    caf::behavior make_behavior() override { return {[](int) {}}; }
+    caf::behavior make_behavior() override {
+      return {[](int) {}};
+    }
     void on_exit() override { log_->add(home()->is_current() ? "on its loop" : "elsewhere"); }
 
    private:
@@ -284,7 +291,9 @@ TEST_CASE("a plain event-based actor may own a connection", "[lifetime]") {
   const auto conn = std::make_shared<connection>();
   const auto owner = world.owned(world.system().spawn([log, conn](caf::event_based_actor* self) -> caf::behavior {
     return {
-        [self, conn](const stream::received& r) { self->send(conn->actor(), stream::write{r.payload, 3}); },
+        [self, conn](const stream::received& r) {
+          self->send(conn->actor(), stream::write{r.payload, 3});
+        },
         [log](const stream::written& w) { log->add("written " + std::to_string(w.token)); },
         [log](const stream::closed& c) { log->add("closed " + std::string{to_string(c.reason)}); },
         [](const stream::peer_finished&) {},
@@ -347,7 +356,9 @@ TEST_CASE("what a handler orders in its constructor is done, in order", "[lifeti
       c.close();
       c.write("too late");
     }
-    caf::behavior make_behavior() override { return {[](int) {}}; }
+    caf::behavior make_behavior() override {
+      return {[](int) {}};
+    }
   };
   actor_world world;
   const auto log = make_journal();

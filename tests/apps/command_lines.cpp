@@ -87,6 +87,16 @@ TEST_CASE("a server says that it may not have a port", "[apps]") {
   CHECK(program.output(stream::err) == "tcp_server: cannot listen on 127.0.0.1:1: permission denied\n");
 }
 
+TEST_CASE("a program without descriptors to begin with says so", "[apps]") {
+  for (const auto limit : {"5", "7"}) {
+    const auto line = std::string{"ulimit -n "} + limit + "; exec \"$0\" \"$@\"";
+    process program({.argv = {"sh", "-c", line, app("tcp_server"), "127.0.0.1:0"}, .input = ""});
+    CHECK(program.wait() == exit_status{1, 0});
+    CHECK(has_one_line(program.output(stream::err)));
+    CHECK(program.output(stream::err).find("too many open files") != std::string::npos);
+  }
+}
+
 TEST_CASE("a client says whom it cannot reach, and why", "[apps]") {
   process program({.argv = words("tcp_client", {"127.0.0.1:1"}), .input = ""});
   CHECK(program.wait() == exit_status{1, 0});
@@ -95,8 +105,10 @@ TEST_CASE("a client says whom it cannot reach, and why", "[apps]") {
 }
 
 TEST_CASE("options stand before and after arguments", "[apps]") {
-  for (const auto& order : {std::vector<std::string>{"-k", "127.0.0.1:0"}, {"127.0.0.1:0", "-k"},
-                            {"--keep-listening", "127.0.0.1:0"}, {"-k", "--", "127.0.0.1:0"}}) {
+  for (const auto& order : {std::vector<std::string>{"-k", "127.0.0.1:0"},
+                            {"127.0.0.1:0", "-k"},
+                            {"--keep-listening", "127.0.0.1:0"},
+                            {"-k", "--", "127.0.0.1:0"}}) {
     process server({.argv = words("tcp_server", order), .input = ""});
     const auto port = port_of(server);
     for (int i = 0; i < 2; ++i)

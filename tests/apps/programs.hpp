@@ -9,6 +9,8 @@
 #include "support/process.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -130,6 +132,21 @@ class slow_output {
   std::string path_;
   descriptor pipe_;
 };
+
+/// Waits until `output` is full and `progress()` stands still: nothing moves any more, because nobody reads. Returns
+/// how far it came.
+template <class Progress>
+std::uint64_t await_standstill(const slow_output& output, Progress progress) {
+  std::uint64_t before = 0;
+  const auto stands_still = eventually([&] {
+    ::poll(nullptr, 0, 50);
+    const auto now = progress();
+    return std::exchange(before, now) == now && output.waiting() >= 65'536;
+  });
+  if (!stands_still)
+    throw std::runtime_error("bytes are still moving");
+  return before;
+}
 
 /// The most memory a process has had, in KiB (VmHWM, proc(5)).
 inline std::size_t memory_peak_kib(pid_t id) {

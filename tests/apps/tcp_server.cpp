@@ -3,8 +3,6 @@
 #include "support/baseline.hpp"
 #include "support/peers.hpp"
 
-#include <signal.h>
-
 using namespace actnet::test;
 using namespace std::chrono_literals;
 using stream = process::stream;

@@ -313,8 +313,13 @@ class actor_world {
     auto done = std::make_shared<std::promise<std::pair<std::optional<Answer>, caf::error>>>();
     caf::anon_send(who, perform{[=](probe& self) {
                      to.request(&self, command)
-                         .then([done](const Answer& a) { done->set_value({a, {}}); },
-                               [done](caf::error& e) { done->set_value({std::nullopt, std::move(e)}); });
+                         .then(
+                             [done](const Answer& a) {
+                               done->set_value({a, {}});
+                             },
+                             [done](caf::error& e) {
+                               done->set_value({std::nullopt, std::move(e)});
+                             });
                    }});
     auto answer = done->get_future();
     REQUIRE(answer.wait_for(default_deadline) == std::future_status::ready);

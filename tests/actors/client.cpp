@@ -1,0 +1,182 @@
+// Clients: every connect has one answer.
+#include "support/actor_world.hpp"
+#include "support/faulty_system_calls.hpp"
+
+#include <cerrno>
+
+using namespace actnet;
+using namespace actnet::test;
+
+namespace {
+
+net::endpoint at(std::uint16_t port) {
+  return net::endpoint::tcp(*net::ip_address::parse("127.0.0.1"), port);
+}
+
+std::uint16_t unused_port() {
+  return listening_peer{}.port();
+}
+
+/// A listener whose backlog is full: a connect to it hangs.
+struct full_backlog {
+  full_backlog() {
+    for (auto& each : waiting) {
+      each.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      sockaddr_in to{};
+      to.sin_family = AF_INET;
+      to.sin_port = htons(listener.port());
+      to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      (void)::connect(each.fd(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    }
+  }
+
+  listening_peer listener{{}, 0};
+  descriptor waiting[3];
+};
+
+struct stage {
+  explicit stage(net::clock* time = nullptr) : world(1, time), owner(world.spawn(log)) {
+    world.in(owner, [&](probe& self) { it = make_client(self.system(), owner); });
+  }
+
+  void connect(std::uint16_t port, std::chrono::milliseconds deadline = 5s) {
+    world.in(owner, [&](probe&) { it.connect(at(port), deadline); });
+  }
+
+  actor_world world;
+  journal_ptr log = make_journal();
+  caf::actor owner;
+  client it;
+};
+
+} // namespace
+
+TEST_CASE("a client connects as often as it is told, and whoever asks owns the connection", "[client]") {
+  stage s;
+  for (const auto* text : {"one", "two", "three"}) {
+    listening_peer server;
+    s.connect(server.port());
+    auto far = server.accept();
+    s.log->expect("connected");
+    far.send_all(text);
+    s.log->expect(std::string{"received "} + text);
+    far.close();
+  }
+  s.log->expect("closed peer_finished", 3);
+}
+
+TEST_CASE("a refused connect says so, and the next one may succeed", "[client]") {
+  stage s;
+  s.connect(unused_port());
+  s.log->expect(with_cause("connect_failed", errc::connection_refused));
+  const auto refused = s.world.ask<connected>(s.it, actnet::connect{at(unused_port()), 5s});
+  CHECK(refused.second == errc::connection_refused);
+  listening_peer server;
+  const auto answer = s.world.ask<connected>(s.it, actnet::connect{at(server.port()), 5s});
+  REQUIRE(answer.first);
+  CHECK(answer.first->peer == at(server.port()));
+  CHECK(answer.first->local.port() != 0);
+  CHECK(server.accept().local_port() == server.port());
+}
+
+TEST_CASE("an attempt ends at its deadline, or when it is cancelled, and there is one at a time", "[client]") {
+  net::manual_clock time;
+  stage s{&time};
+  full_backlog full;
+  s.connect(full.listener.port(), 5s);
+  s.world.settle();
+  SECTION("deadline") {
+    time.advance(4s);
+    s.world.settle();
+    CHECK(s.log->lines().empty());
+    time.advance(1s);
+    s.log->expect(with_cause("connect_failed", errc::timed_out));
+  }
+  SECTION("cancelled") {
+    CHECK(s.world.ask<caf::ok_atom>(s.it, cancel_connect{}).first);
+    s.log->expect(with_cause("connect_failed", errc::cancelled));
+    CHECK(s.world.ask<caf::ok_atom>(s.it, cancel_connect{}).first); // there is nothing to cancel
+  }
+  SECTION("a second one meanwhile") {
+    CHECK(s.world.ask<connected>(s.it, actnet::connect{at(1), 5s}).second == errc::already_connected);
+    s.it.cancel_connect();
+    s.log->expect(with_cause("connect_failed", errc::cancelled));
+  }
+  SECTION("the client is drained") {
+    CHECK(s.world.ask<caf::ok_atom>(s.it, drain{1s}).first);
+    s.log->expect(with_cause("connect_failed", errc::cancelled));
+  }
+  SECTION("the client is killed") {
+    caf::anon_send_exit(s.it.actor(), caf::exit_reason::kill);
+    s.log->expect(with_cause("connect_failed", errc::aborted));
+  }
+  CHECK(s.log->count_like("connect_failed") == 1);
+}
+
+TEST_CASE("a connect that fails in the kernel is told with its cause", "[client]") {
+  const auto later = GENERATE(false, true);
+  faulty_system_calls calls;
+  const net::replaced_system_calls replaced{calls};
+  stage s;
+  for (const auto& [number, expected] :
+       {std::pair{ENETUNREACH, errc::network_unreachable}, std::pair{EHOSTUNREACH, errc::host_unreachable},
+        std::pair{ETIMEDOUT, errc::timed_out}}) {
+    listening_peer server;
+    later ? calls.fail_connect_later(number) : calls.fail(call::connect, number);
+    s.connect(server.port());
+    s.log->expect(with_cause("connect_failed", expected));
+  }
+  CHECK(s.log->lines().size() == 3);
+}
+
+TEST_CASE("connect_to makes the handler when connected, tells the owner, and ends with that connection", "[client]") {
+  actor_world world{2};
+  const auto log = make_journal(), handled = make_journal();
+  const auto owner = world.spawn(log);
+  listening_peer server;
+  client it;
+  world.in(owner, [&](probe& self) {
+    it = self.connect_to("127.0.0.1:" + std::to_string(server.port())).with<probe>(handled, hook{});
+  });
+  auto far = server.accept();
+  far.send_all("hello");
+  handled->expect("received hello");
+  log->expect("connected");
+  CHECK(world.system().registry().running() == 4); // owner, client, connection, handler
+  far.close();
+  handled->expect("closed peer_finished");
+  REQUIRE(eventually([&] { return world.system().registry().running() == 1; }));
+}
+
+TEST_CASE("a drained client waits for its connection, and aborts it at the deadline", "[client]") {
+  net::manual_clock time;
+  stage s{&time};
+  listening_peer server;
+  s.connect(server.port());
+  auto far = server.accept();
+  s.log->expect("connected");
+  s.it.drain(5s);
+  s.world.settle();
+  CHECK(s.world.ask<connected>(s.it, actnet::connect{at(server.port()), 5s}).second == errc::closed);
+  time.advance(5s);
+  s.log->expect(with_cause("closed aborted", errc::aborted));
+  CHECK(far.await_end() == ending::reset);
+  REQUIRE(eventually([&] { return s.world.system().registry().running() == 2; })); // the owner and the asker
+}
+
+TEST_CASE("a connection over an open descriptor is adopted, and a bad one is left alone", "[client]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  int pair[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+  peer far{descriptor{pair[1]}};
+  REQUIRE(adopt_connection(world.system(), pair[0], owner));
+  far.send_all("over a pair");
+  log->expect("received over a pair");
+  descriptor datagrams{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  const auto refused = adopt_connection(world.system(), datagrams.fd(), owner);
+  CHECK_FALSE(refused);
+  far.close();
+  log->expect("closed peer_finished");
+}

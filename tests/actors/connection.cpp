@@ -1,0 +1,449 @@
+// Connections as their owners and their writers see them: outcomes, refusals, reading, ending, owners, time.
+#include "support/actor_world.hpp"
+#include "support/peers.hpp"
+#include "support/position_stream.hpp"
+
+using namespace actnet;
+using namespace actnet::test;
+
+namespace {
+
+connection_options half_open() {
+  connection_options options;
+  options.allow_half_open = true;
+  return options;
+}
+
+/// One connection with its owner in a world of one loop.
+struct stage {
+  explicit stage(connection_options options = half_open(), peer_options far = {}, net::clock* time = nullptr)
+      : world(1, time), pair(far), owner(world.spawn(log)), conn(world.adopt(pair, owner, options)) {}
+
+  /// In the owner's turn.
+  template <class F>
+  void own(F what) {
+    world.in(owner, [&](probe& self) { what(self); });
+  }
+
+  actor_world world;
+  journal_ptr log = make_journal();
+  tcp_pair pair;
+  caf::actor owner;
+  connection conn;
+};
+
+constexpr peer_options narrow{.receive_buffer_bytes = 4'096};
+
+std::string coded(std::size_t size) {
+  const auto all = position_stream{1}.bytes(size);
+  return {reinterpret_cast<const char*>(all.data()), all.size()};
+}
+
+} // namespace
+
+TEST_CASE("every write, flush and finish has its outcome, in order", "[connection]") {
+  stage s;
+  s.own([&](probe&) {
+    s.conn.write("one", 1);
+    s.conn.write("silent");
+    s.conn.write("", 2);
+    s.conn.flush(3);
+    s.conn.flush(0);
+    s.conn.write("three", 4);
+    s.conn.finish();
+    s.conn.write("late", 5);
+  });
+  CHECK(s.pair.far.read_to_end() == "onesilentthree");
+  s.log->expect("finished");
+  const auto late = with_cause("written 5 0", errc::finished); // a refusal may overtake
+  s.log->expect(late);
+  auto lines = s.log->lines();
+  std::erase(lines, late);
+  CHECK(lines == std::vector<std::string>{"written 1 3", "written 2 0", "written 3 0", "written 4 5", "finished"});
+}
+
+TEST_CASE("commands sent as requests are answered", "[connection]") {
+  stage s;
+  const auto text = net::bytes::copy("hello");
+  const auto done = s.world.ask<stream::written>(s.conn, stream::write{text, 5});
+  REQUIRE(done.first);
+  CHECK(done.first->token == 5);
+  CHECK(done.first->bytes == 5);
+  CHECK(s.world.ask<stream::written>(s.conn, stream::flush{6}).first->token == 6);
+  CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::pause_reading{}).first);
+  CHECK(s.world.info(s.conn).reading_paused);
+  CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::resume_reading{}).first);
+  CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_deadline{1h}).first);
+  CHECK(s.world.info(s.conn).deadline_in > 59min);
+  CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_idle_timeout{1h}).first);
+  CHECK(
+      s.world.ask<caf::ok_atom>(s.conn, stream::set_options{{{net::no_delay{true}, net::send_buffer{100'000}}}}).first);
+  CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_owner{}).second == errc::invalid_argument);
+  CHECK(s.world.ask<stream::finished>(s.conn, stream::finish{}).first);
+  CHECK(s.pair.far.read_to_end() == "hello");
+  CHECK(s.world.ask<stream::finished>(s.conn, stream::finish{}).second == errc::finished);
+  CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::close{}).first);
+}
+
+TEST_CASE("a write that was cut short says how much of it went", "[connection]") {
+  auto options = half_open();
+  options.write_high_bytes = 64'000'000;
+  stage s{options, narrow};
+  std::promise<caf::error> answer;
+  s.own([&](probe& self) {
+    s.conn.request(&self, stream::write{net::bytes::copy(std::string(8'000'000, 'x')), 1})
+        .then([](const stream::written&) {}, [&](caf::error& e) { answer.set_value(e); });
+  });
+  s.pair.far.read_exactly(1'000);
+  s.own([&](probe&) { s.conn.write("behind", 2); });
+  s.pair.far.reset();
+  auto failed = answer.get_future();
+  REQUIRE(failed.wait_for(default_deadline) == std::future_status::ready);
+  const auto error = failed.get();
+  CHECK(error == errc::connection_reset);
+  CHECK(bytes_of(error) >= 1'000);
+  CHECK(bytes_of(error) < 8'000'000);
+  s.log->expect(with_cause("written 2 0", errc::connection_reset));
+  s.log->expect(with_cause("closed peer_reset", errc::connection_reset));
+}
+
+TEST_CASE("above the high mark writes are refused, and all who were refused hear when there is room", "[connection]") {
+  auto options = half_open();
+  options.write_low_bytes = 500;
+  options.write_high_bytes = 1'000;
+  stage s{options, narrow};
+  const auto other_log = make_journal(), idle_log = make_journal();
+  const auto other = s.world.spawn(other_log), idle = s.world.spawn(idle_log);
+  constexpr std::size_t size = 8'000'000;
+  s.own([&](probe&) {
+    s.conn.write(coded(size), 1); // any size while it is below
+    s.conn.write("refused", 2);
+    s.conn.write("refused and silent");
+    s.conn.flush(3); // needs no room
+  });
+  s.world.in(other, [&](probe&) {
+    s.conn.write("refused", 4);
+    s.conn.write("refused", 5);
+  });
+  s.log->expect(with_cause("written 2 0", errc::queue_full));
+  s.log->expect(with_cause("written 0 0", errc::queue_full));
+  other_log->expect(with_cause("written 5 0", errc::queue_full));
+  CHECK(s.world.info(s.conn).writes_refused == 4);
+  CHECK(s.world.ask<stream::written>(s.conn, stream::write{net::bytes::copy("x"), 6}).second == errc::queue_full);
+  position_checker right;
+  CHECK(right.feed(s.pair.far.read_exactly(size)));
+  s.log->expect("writable");
+  other_log->expect("writable");
+  s.own([&](probe&) { s.conn.write("again", 7); });
+  CHECK(s.pair.far.read_exactly(5) == "again");
+  s.log->expect("written 7 5");
+  CHECK(s.log->count("writable") == 1);
+  CHECK(other_log->count("writable") == 1);
+  CHECK(idle_log->lines().empty());
+  CHECK(s.log->count("written 1 8000000") == 1);
+}
+
+TEST_CASE("a million writes from another thread are each taken or refused, and the queue stays bounded",
+          "[connection]") {
+  auto options = half_open();
+  options.write_high_bytes = 100'000;
+  stage s{options, narrow};
+  static constexpr std::uint64_t count = 1'000'000;
+  class flood final : public handler {
+   public:
+    flood(caf::actor_config& cfg, connection c, std::promise<std::pair<std::size_t, std::size_t>>& when)
+        : handler(cfg), conn_(std::move(c)), done_(when) {}
+    caf::behavior make_behavior() override {
+      return {[this](int) {
+                for (std::uint64_t i = 1; i <= count; ++i)
+                  conn_.write(payload_, i);
+                conn_.abort();
+              },
+              [this](const stream::written& w) {
+                ++(w.cause ? failed_ : succeeded_);
+                if (failed_ + succeeded_ == count)
+                  done_.set_value({succeeded_, failed_});
+              },
+              [](const stream::writable&) {}};
+    }
+
+   private:
+    connection conn_;
+    std::promise<std::pair<std::size_t, std::size_t>>& done_;
+    net::bytes payload_ = net::bytes::copy(std::string(100, 'x'));
+    std::size_t succeeded_ = 0, failed_ = 0;
+  };
+  std::promise<std::pair<std::size_t, std::size_t>> done;
+  const auto writer = s.world.owned(s.world.system().spawn<flood>(s.conn, std::ref(done)));
+  caf::anon_send(writer, 1);
+  auto outcome = done.get_future();
+  while (outcome.wait_for(1ms) != std::future_status::ready && s.log->count_like("closed") == 0)
+    CHECK(s.world.info(s.conn).queued_bytes <= 100'100);
+  REQUIRE(outcome.wait_for(60s) == std::future_status::ready);
+  const auto [succeeded, failed] = outcome.get();
+  CHECK(succeeded + failed == count);
+  CHECK(failed > 0);
+  s.log->expect_like("closed aborted");
+  CHECK(s.world.info(s.conn).state == connection_state::closed); // it still answers
+}
+
+TEST_CASE("a paused connection delivers nothing, and all of it when resumed", "[connection]") {
+  stage s;
+  s.own([&](probe&) { s.conn.pause_reading(); });
+  s.pair.far.send_all("while paused");
+  s.world.settle();
+  CHECK(s.log->lines().empty());
+  s.own([&](probe&) { s.conn.resume_reading(); });
+  s.log->expect("received while paused");
+}
+
+TEST_CASE("what comes after stop_reading is dropped, and the peer's end is told", "[connection]") {
+  stage s;
+  s.own([&](probe&) { s.conn.stop_reading(); });
+  s.pair.far.send_all("nobody listens");
+  s.world.await_read(s.conn, 14);
+  s.pair.far.finish();
+  s.log->expect("peer_finished");
+  CHECK(s.log->lines().size() == 1);
+}
+
+TEST_CASE("without allow_half_open the peer's end closes, after what the handler writes in reply", "[connection]") {
+  const std::size_t loop_count = GENERATE(1u, 2u); // the owner idle on the same loop, and the owner elsewhere
+  actor_world world{loop_count};
+  const auto log = make_journal();
+  const auto owner = world.spawn(log, [](probe& self, const std::string& line) {
+    if (line == "peer_finished")
+      self.peer.write("goodbye");
+  });
+  tcp_pair pair;
+  for (std::size_t i = 1; i < loop_count; ++i)
+    (void)loops::of(world.system()).next(); // so that the connection lives on the other loop
+  world.in(owner, [&](probe& self) { self.peer = world.adopt(pair, owner); });
+  pair.far.finish();
+  CHECK(pair.far.read_to_end() == "goodbye");
+  log->expect("closed peer_finished");
+  CHECK(log->lines() == std::vector<std::string>{"peer_finished", "closed peer_finished"});
+}
+
+TEST_CASE("with allow_half_open writing goes on after the peer's end, until both have finished", "[connection]") {
+  stage s;
+  s.pair.far.finish();
+  s.log->expect("peer_finished");
+  s.own([&](probe&) { s.conn.write("still here"); });
+  CHECK(s.pair.far.read_exactly(10) == "still here");
+  s.own([&](probe&) { s.conn.finish(); });
+  s.log->expect("closed both_finished");
+  CHECK(s.pair.far.read_to_end().empty());
+}
+
+TEST_CASE("close delivers what was written, abort does not, and both say so", "[connection]") {
+  stage s;
+  s.pair.far.send_all("unread");
+  s.own([&](probe&) {
+    s.conn.write(coded(300'000));
+    s.conn.close();
+    s.conn.write("late", 1);
+  });
+  CHECK(s.pair.far.read_to_end().size() == 300'000);
+  s.pair.far.close();
+  s.log->expect("closed requested");
+  CHECK(s.log->lines().back() == "closed requested");
+}
+
+TEST_CASE("what is written after a close in the same turn comes too late, however it was asked for", "[connection]") {
+  const auto as_request = GENERATE(false, true);
+  stage s;
+  s.own([&](probe& self) {
+    s.conn.write("before", 1);
+    if (as_request)
+      s.conn.request(&self, stream::close{}).then([](caf::ok_atom) {});
+    else
+      s.conn.close();
+    s.conn.write("after", 2);
+  });
+  CHECK(s.pair.far.read_to_end() == "before");
+  s.log->expect(with_cause("written 2 0", errc::closed));
+  s.pair.far.close();
+  s.log->expect("closed requested");
+}
+
+TEST_CASE("the owner's end ends the connection: normally by a close, otherwise by a reset", "[connection]") {
+  struct row {
+    caf::exit_reason reason;
+    ending seen;
+  };
+  const auto r =
+      GENERATE(row{caf::exit_reason::user_shutdown, ending::finished}, row{caf::exit_reason::kill, ending::reset});
+  stage s;
+  s.own([&](probe&) { s.conn.write("before"); });
+  CHECK(s.pair.far.read_exactly(6) == "before");
+  s.world.kill(s.owner, r.reason);
+  CHECK(s.pair.far.await_end() == r.seen);
+  s.pair.far.close();
+}
+
+TEST_CASE("a connection gets a new owner, and the answer is the last thing that the old one hears", "[connection]") {
+  stage s;
+  const auto log = make_journal();
+  const auto heir = s.world.spawn(log);
+  s.own([&](probe& self) {
+    s.conn.request(&self, stream::set_owner{caf::actor_cast<caf::strong_actor_ptr>(heir)}).then([&self](caf::ok_atom) {
+      self.note("handed over");
+    });
+  });
+  s.log->expect("handed over");
+  s.pair.far.send_all("for the heir");
+  log->expect("received for the heir");
+  s.world.kill(s.owner); // it no longer matters
+  s.world.settle();
+  s.pair.far.reset();
+  log->expect(with_cause("closed peer_reset", errc::connection_reset));
+  CHECK(s.log->lines() == std::vector<std::string>{"handed over"});
+}
+
+TEST_CASE("an accepted connection waits for its owner, and is aborted when none comes in time", "[connection]") {
+  net::manual_clock time;
+  actor_world world{1, &time};
+  const auto log = make_journal(), late_log = make_journal();
+  const auto boss = world.spawn(log);
+  const auto late = world.spawn(late_log);
+  listen_options options;
+  options.connection.handshake_deadline = 5s;
+  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0", options).start(); });
+  log->expect("listening");
+  const auto port = world.port_of(boss);
+  peer claimed{port}, unclaimed{port};
+  claimed.send_all("early");
+  log->expect("accepted", 2);
+  time.advance(4s);
+  world.in(boss, [&](probe& self) { self.accepted_connections[0].set_owner(late); });
+  late_log->expect("received early");
+  time.advance(2s);
+  CHECK(unclaimed.await_end() == ending::reset);
+  claimed.send_all("still open");
+  late_log->expect("received still open");
+}
+
+TEST_CASE("deadline, idle timeout and write stall end a connection when their time has come", "[connection]") {
+  net::manual_clock time;
+  auto options = half_open();
+  options.write_stall = 30s;
+  options.idle_timeout = 60s;
+  stage s{options, narrow, &time};
+  SECTION("the deadline") {
+    s.own([&](probe&) { s.conn.set_deadline(10s); });
+    s.world.settle();
+    time.advance(9s);
+    s.world.settle();
+    CHECK(s.log->lines().empty());
+    time.advance(1s);
+    s.log->expect(with_cause("closed deadline", errc::timed_out));
+  }
+  SECTION("a deadline that was taken back") {
+    s.own([&](probe&) { s.conn.set_deadline(10s); });
+    s.own([&](probe&) { s.conn.set_deadline(0s); });
+    s.world.settle();
+    time.advance(11s);
+    s.world.settle();
+    CHECK(s.log->lines().empty());
+  }
+  SECTION("the idle timeout") {
+    time.advance(50s);
+    s.world.settle();
+    s.pair.far.send_all("x");
+    s.log->expect("received x");
+    time.advance(50s);
+    s.world.settle();
+    CHECK(s.log->lines().size() == 1);
+    time.advance(10s);
+    s.log->expect(with_cause("closed idle", errc::idle));
+  }
+  SECTION("an idle timeout that was changed") {
+    CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_idle_timeout{1s}).first);
+    time.advance(1s);
+    s.log->expect(with_cause("closed idle", errc::idle));
+  }
+  SECTION("the write stall") {
+    s.own([&](probe&) {
+      s.conn.write(coded(900'000), 1);
+      s.conn.write(coded(8'000'000), 2);
+    });
+    REQUIRE(eventually([&] { return s.world.info(s.conn).bytes_sent > 0; }));
+    s.world.settle();
+    time.advance(30s);
+    s.log->expect(with_cause("closed error", errc::write_stalled));
+    s.log->expect_like("written 2 ");
+  }
+}
+
+TEST_CASE("get_info tells what a connection has done", "[connection]") {
+  stage s;
+  s.own([&](probe&) { s.conn.write("12345", 1); });
+  s.log->expect("written 1 5");
+  s.pair.far.send_all("123");
+  s.world.await_read(s.conn, 3);
+  const auto info = s.world.info(s.conn);
+  CHECK(info.state == connection_state::open);
+  CHECK(info.bytes_sent == 5);
+  CHECK(info.bytes_received == 3);
+  CHECK(info.reads == 1);
+  CHECK(info.writes_done == 1);
+  CHECK(info.queued_bytes == 0);
+  CHECK(info.credit_outstanding == 0);
+  CHECK(info.local.port() != 0);
+  CHECK(info.peer.port() != 0);
+  CHECK(info.congestion_window > 0);
+  CHECK_FALSE(info.reading_paused);
+}
+
+TEST_CASE("a handler that keeps what it gets holds no more than the credit, and the peer waits", "[connection]") {
+  auto options = half_open();
+  options.read_credit_bytes = 128 * 1024;
+  stage s{options};
+  s.own([](probe& self) { self.keeps = true; });
+  flooding_peer flood{std::move(s.pair.far)};
+  REQUIRE(eventually([&] { return s.world.info(s.conn).starved; }));
+  const auto held = s.world.info(s.conn);
+  CHECK(held.credit_outstanding >= 128 * 1024);
+  CHECK(held.credit_outstanding <= (128 + 64) * 1024); // one read beyond
+  s.own([](probe& self) {
+    self.kept.clear();
+    self.keeps = false;
+  });
+  s.world.await_read(s.conn, 4'000'000); // it goes on
+  flood.stop();
+  s.own([&](probe&) { s.conn.abort(); });
+  s.log->expect_like("closed aborted");
+}
+
+TEST_CASE("a handler that keeps one message in a thousand pins no more than it was charged", "[connection]") {
+  stage s;
+  int count = 0;
+  std::vector<net::bytes> kept;
+  class hoarder final : public handler {
+   public:
+    hoarder(caf::actor_config& cfg, std::vector<net::bytes>& kept_here, std::atomic<int>& seen)
+        : handler(cfg), kept_(kept_here), seen_(seen) {}
+    caf::behavior make_behavior() override {
+      return {[this](const stream::received& r) {
+        if (seen_++ % 1'000 == 0)
+          kept_.push_back(r.payload);
+      }};
+    }
+
+   private:
+    std::vector<net::bytes>& kept_;
+    std::atomic<int>& seen_;
+  };
+  std::atomic<int> seen{0};
+  const auto who = s.world.owned(spawn_on<hoarder>(s.world.loop(), std::ref(kept), std::ref(seen)));
+  tcp_pair pair;
+  const auto conn = s.world.adopt(pair, who);
+  while (seen < 5'000) {
+    pair.far.send_all("one small message");
+    ++count;
+    s.world.await_read(conn, static_cast<std::uint64_t>(count) * 17);
+  }
+  CHECK(s.world.info(conn).credit_outstanding <= 5 * 128); // a block of fitting size for each
+  CHECK(s.world.info(conn).credit_outstanding >= 5 * 17);
+}

@@ -1,0 +1,304 @@
+// Listeners: how many are accepted, when, by whom, and how they end.
+#include "support/actor_world.hpp"
+#include "support/faulty_system_calls.hpp"
+#include "support/quiet.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+using namespace actnet;
+using namespace actnet::test;
+
+namespace {
+
+/// A world with a boss who listens.
+struct server {
+  explicit server(std::size_t loop_count = 1, listen_options options = {}, net::clock* time = nullptr)
+      : world(loop_count, time), boss(world.spawn(log)) {
+    world.in(boss, [&](probe& self) { it = self.listen("127.0.0.1:0", options).each<probe>(handled, hook{}); });
+    log->expect("listening");
+    port = world.port_of(boss);
+  }
+
+  std::vector<peer> connect(int count) {
+    std::vector<peer> peers;
+    for (int i = 0; i < count; ++i)
+      peers.emplace_back(port);
+    return peers;
+  }
+
+  actor_world world;
+  journal_ptr log = make_journal();     // of the boss
+  journal_ptr handled = make_journal(); // of the handlers
+  caf::actor boss;
+  listener it;
+  std::uint16_t port = 0;
+};
+
+/// Says something on every connection, as a client that was accepted or not would.
+void greet(std::vector<peer>& peers) {
+  for (auto& each : peers)
+    each.send_all("x");
+}
+
+listen_options sharded(shard how) {
+  listen_options options;
+  options.shard = how;
+  return options;
+}
+
+} // namespace
+
+TEST_CASE("max_connections is exact, and whoever waits comes in when somebody leaves", "[listener]") {
+  auto options = sharded(GENERATE(shard::round_robin, shard::reuse_port));
+  options.max_connections = 50;
+  server s{2, options};
+  constexpr int clients = 200, threads = 4;
+  std::atomic<int> inside{0}, most{0}, served{0};
+  std::vector<std::thread> crowd;
+  for (int t = 0; t < threads; ++t)
+    crowd.emplace_back([&] {
+      auto peers = s.connect(clients / threads);
+      greet(peers);
+      for (auto& each : peers)
+        each.finish();
+      for (auto& each : peers)
+        if (each.await_end() == ending::finished)
+          ++served;
+    });
+  for (auto& each : crowd)
+    each.join();
+  s.handled->expect("closed peer_finished", clients);
+  CHECK(served == clients);
+  // How many were inside at once: each says "received x" first and "closed" last.
+  for (const auto& line : s.handled->lines())
+    if (line == "received x")
+      most = std::max<int>(most, ++inside);
+    else if (line.starts_with("closed"))
+      --inside;
+  CHECK(most <= 50);
+  auto peers = s.connect(60);
+  greet(peers);
+  s.handled->expect("received x", clients + 50);
+  s.world.settle();
+  CHECK(s.handled->count("received x") == clients + 50);
+  peers.erase(peers.begin(), peers.begin() + 60);
+  s.handled->expect("closed peer_finished", clients + 60);
+}
+
+TEST_CASE("resume_accepting takes exactly as many more as it says", "[listener]") {
+  server s{2, sharded(GENERATE(shard::round_robin, shard::reuse_port))};
+  CHECK(s.world.ask<caf::ok_atom>(s.it, pause_accepting{}).first);
+  s.world.settle();
+  auto peers = s.connect(40);
+  greet(peers);
+  s.world.settle();
+  CHECK(s.handled->lines().empty());
+  std::size_t expected = 0;
+  for (const std::uint64_t more : {1u, 1u, 5u, 1u}) {
+    CHECK(s.world.ask<caf::ok_atom>(s.it, resume_accepting{more}).first);
+    s.handled->expect("received x", expected += more);
+    s.world.settle();
+    CHECK(s.handled->count("received x") == expected);
+  }
+  s.it.resume_accepting();
+  s.handled->expect("received x", 40);
+}
+
+TEST_CASE("a single allowed connection is accepted wherever it waits", "[listener]") {
+  server s{2, sharded(shard::reuse_port)};
+  CHECK(s.world.ask<caf::ok_atom>(s.it, pause_accepting{}).first);
+  std::vector<peer> peers;
+  for (std::size_t i = 1; i <= 300; ++i) { // at either shard, while the other looks as well
+    peers.emplace_back(s.port);
+    peers.back().send_all("x");
+    s.it.resume_accepting(1);
+    s.handled->expect("received x", i);
+  }
+}
+
+TEST_CASE("stop_listening accepts what waits in the backlog, then refuses", "[listener]") {
+  server s{2, sharded(GENERATE(shard::round_robin, shard::reuse_port))};
+  CHECK(s.world.ask<caf::ok_atom>(s.it, pause_accepting{}).first);
+  s.world.settle();
+  auto peers = s.connect(20);
+  greet(peers);
+  CHECK(s.world.ask<caf::ok_atom>(s.it, stop_listening{}).first);
+  s.handled->expect("received x", 20);
+  s.log->expect("listener_closed");
+  CHECK_THROWS(peer{s.port}); // refused
+  peers.clear();
+  s.handled->expect("closed peer_finished", 20);
+}
+
+TEST_CASE("stop_listening ends a listener that nobody has connected to", "[listener]") {
+  server s;
+  s.it.stop_listening();
+  s.log->expect("listener_closed");
+}
+
+TEST_CASE("a drain waits for the connections, and aborts what is left at its deadline", "[listener]") {
+  net::manual_clock time;
+  server s{2, sharded(GENERATE(shard::round_robin, shard::reuse_port)), &time};
+  auto peers = s.connect(4);
+  greet(peers);
+  s.handled->expect("received x", 4);
+  s.it.drain(5s);
+  peers[0].close();
+  s.handled->expect("closed peer_finished");
+  s.world.settle();
+  time.advance(4s);
+  s.world.settle();
+  CHECK(s.log->count("listener_closed") == 0);
+  CHECK(s.handled->count_like("closed") == 1);
+  SECTION("the rest ends in time") {
+    peers.clear();
+    s.log->expect("listener_closed");
+    CHECK(s.handled->count("closed peer_finished") == 4);
+  }
+  SECTION("the rest does not") {
+    time.advance(1s);
+    s.log->expect("listener_closed");
+    s.handled->expect(with_cause("closed aborted", errc::aborted), 3);
+    CHECK(peers[1].await_end() == ending::reset);
+  }
+}
+
+TEST_CASE("a drain of no time aborts at once", "[listener]") {
+  server s;
+  auto peers = s.connect(1);
+  greet(peers);
+  s.handled->expect("received x");
+  CHECK(s.world.ask<caf::ok_atom>(s.it, drain{0ms}).first);
+  CHECK(peers[0].await_end() == ending::reset);
+}
+
+TEST_CASE("a lack of descriptors pauses accepting, without a spin and without a loss", "[listener]") {
+  faulty_system_calls calls;
+  const net::replaced_system_calls replaced{calls};
+  captured_log log;
+  net::manual_clock time;
+  server s{1, {}, &time};
+  calls.fail(call::accept4, EMFILE, {.count = occurrence::forever});
+  auto peers = s.connect(3);
+  greet(peers);
+  log.lines.expect_like("accept: ");
+  s.world.settle();
+  const auto before = calls.calls(call::accept4);
+  CHECK(is_quiet(300ms));
+  CHECK(calls.calls(call::accept4) == before);
+  time.advance(100ms); // still none
+  s.world.settle();
+  REQUIRE(eventually([&] { return calls.calls(call::accept4) == before + 1; }));
+  calls.clear_faults();
+  s.world.settle();
+  time.advance(200ms);
+  s.handled->expect("received x", 3);
+  peers.clear();
+  s.handled->expect("closed peer_finished", 3);
+}
+
+TEST_CASE("a port in use is a failure, also against a sharded listener of our own", "[listener]") {
+  server s{2, sharded(GENERATE(shard::round_robin, shard::reuse_port))};
+  const auto log = make_journal();
+  const auto other = s.world.spawn(log);
+  for (const auto how : {shard::round_robin, shard::reuse_port})
+    s.world.in(other, [&](probe& self) {
+      self.listen("127.0.0.1:" + std::to_string(s.port), sharded(how)).each<probe>(make_journal(), hook{});
+    });
+  log->expect(with_cause("listen_failed", errc::address_in_use), 2);
+  auto peers = s.connect(1);
+  greet(peers);
+  s.handled->expect("received x");
+}
+
+TEST_CASE("an endpoint that is none fails with a sentence", "[listener]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  world.in(boss, [&](probe& self) {
+    CHECK_FALSE(self.listen("127.0.0.1:123456").start());
+    CHECK_FALSE(self.bind("nowhere").start());
+  });
+  log->expect_like("listen_failed: ");
+  log->expect_like("bind_failed: ");
+  CHECK(log->text().find("123456") != std::string::npos);
+}
+
+TEST_CASE("an open listening socket can be taken over, and one that is none is left to its owner", "[listener]") {
+  actor_world world;
+  const auto log = make_journal(), handled = make_journal();
+  const auto boss = world.spawn(log);
+  listening_peer open;
+  const auto fd = ::fcntl(open.fd(), F_DUPFD_CLOEXEC, 0);
+  descriptor no_listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  world.in(boss, [&](probe& self) {
+    self.listen("127.0.0.1:0").adopt(fd).each<probe>(handled, hook{});
+    CHECK_FALSE(self.listen("127.0.0.1:0").adopt(no_listener.fd()).each<probe>(handled, hook{}));
+  });
+  log->expect("listening");
+  log->expect_like("listen_failed");
+  CHECK(world.port_of(boss) == open.port());
+  peer one{open.port()};
+  one.send_all("x");
+  handled->expect("received x");
+}
+
+TEST_CASE("a listener ends with its owner", "[listener]") {
+  server s;
+  auto peers = s.connect(1);
+  greet(peers);
+  s.handled->expect("received x");
+  s.world.kill(s.boss);
+  REQUIRE(eventually([&] { return s.world.system().registry().running() == 2; })); // a handler and its connection
+  CHECK_THROWS(peer{s.port});
+}
+
+TEST_CASE("accepted goes to the owner, and one that nobody wants is aborted", "[listener]") {
+  class careless final : public handler {
+   public:
+    careless(caf::actor_config& cfg, std::promise<std::uint16_t>& port) : handler(cfg), port_(port) {}
+    caf::behavior make_behavior() override {
+      listen("127.0.0.1:0").start();
+      return {[this](const listening& l) { port_.set_value(l.local.port()); }};
+    }
+
+   private:
+    std::promise<std::uint16_t>& port_;
+  };
+  actor_world world;
+  std::promise<std::uint16_t> port;
+  world.owned(spawn_on<careless>(world.loop(), std::ref(port)));
+  const auto at = port.get_future().get();
+  bool reset = false;
+  try {
+    peer one{at};
+    reset = one.await_end() == ending::reset;
+  } catch (const std::runtime_error&) {
+    reset = true; // before connect had returned
+  }
+  CHECK(reset);
+}
+
+TEST_CASE("an opener that has ended is freed", "[listener]") {
+  server s;
+  auto peers = s.connect(1);
+  greet(peers);
+  s.handled->expect("received x");
+  caf::actor_addr listener_address = s.it.actor().address(), client_address;
+  listening_peer far;
+  s.world.in(s.boss, [&](probe& self) {
+    client_address = self.connect_to("127.0.0.1:" + std::to_string(far.port())).start().actor().address();
+  });
+  auto accepted_far = far.accept();
+  s.log->expect("connected");
+  s.it.drain(1s);
+  s.it = {};
+  peers.clear();
+  s.log->expect("listener_closed");
+  accepted_far.close();
+  s.log->expect("closed peer_finished");
+  CHECK(eventually([&] { return !caf::actor_cast<caf::strong_actor_ptr>(listener_address); }));
+  CHECK(eventually([&] { return !caf::actor_cast<caf::strong_actor_ptr>(client_address); }));
+}

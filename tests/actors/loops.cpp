@@ -1,0 +1,158 @@
+// The loops as a module of an actor system, and what many idle connections cost.
+#include "support/actor_world.hpp"
+#include "support/memory.hpp"
+#include "support/quiet.hpp"
+
+#include <sys/resource.h>
+
+#include <iostream>
+
+using namespace actnet;
+using namespace actnet::test;
+
+namespace {
+
+bool can_open(rlim_t descriptors) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur >= descriptors;
+}
+
+/// A handler without anything of its own.
+class plain final : public handler {
+ public:
+  plain(caf::actor_config& cfg, connection c) : handler(cfg), peer_(std::move(c)) {}
+  caf::behavior make_behavior() override {
+    return {[this](const stream::received& r) { peer_.write(r.payload); }};
+  }
+
+ private:
+  connection peer_;
+};
+
+/// Many peers that say "x" and hear it back, so that their connections and handlers are up.
+std::vector<peer> crowd(std::uint16_t port, int count) {
+  std::vector<peer> peers;
+  for (int i = 0; i < count; ++i) {
+    peers.emplace_back(port);
+    peers.back().send_all("x");
+  }
+  for (auto& each : peers)
+    each.read_exactly(1);
+  return peers;
+}
+
+} // namespace
+
+TEST_CASE("any actor system can load the loops, and says how many it wants", "[loops]") {
+  const baseline before;
+  caf::actor_system_config cfg;
+  cfg.load<actnet::loops>();
+  const std::size_t wanted = GENERATE(0u, 1u, 3u);
+  if (wanted > 0)
+    caf::put(cfg.content, "actnet.loops", static_cast<std::int64_t>(wanted));
+  caf::actor_system system{cfg};
+  auto& all = loops::of(system);
+  if (wanted > 0)
+    CHECK(all.size() == wanted);
+  else
+    CHECK(all.size() >= 1);
+  CHECK(std::string{all.backend_name()} == "epoll");
+  const auto log = make_journal();
+  tcp_pair pair;
+  const auto owner = spawn_on<probe>(all.at(0), log, hook{});
+  REQUIRE(adopt_connection(system, pair.near.release(), owner));
+  pair.far.send_all("hello");
+  log->expect("received hello");
+  caf::anon_send_exit(owner, caf::exit_reason::kill);
+  CHECK(pair.far.await_end() == ending::reset);
+}
+
+TEST_CASE("a loop of its own ends with the last actor on it", "[loops]") {
+  actor_world world;
+  auto& own = loops::of(world.system()).make_own_loop();
+  const auto log = make_journal();
+  const auto who = spawn_on<probe>(own, log, hook{});
+  std::promise<std::thread::id> ran_in;
+  caf::anon_send(who, perform{[&](probe&) { ran_in.set_value(std::this_thread::get_id()); }});
+  CHECK(ran_in.get_future().get() != std::this_thread::get_id());
+  CHECK_FALSE(own.has_ended());
+  world.kill(who);
+  CHECK(eventually([&] { return own.has_ended(); }));
+}
+
+TEST_CASE("what begins on a loop that is stopping ends at once", "[loops]") {
+  class late final : public handler {
+   public:
+    late(caf::actor_config& cfg, journal_ptr to) : handler(cfg), log_(std::move(to)) {}
+    caf::behavior make_behavior() override {
+      return {[](int) {}};
+    }
+    void on_exit() override { log_->add("late ends"); }
+
+   private:
+    journal_ptr log_;
+  };
+  class heir_maker final : public handler {
+   public:
+    heir_maker(caf::actor_config& cfg, journal_ptr to) : handler(cfg), log_(std::move(to)) {}
+    caf::behavior make_behavior() override {
+      return {[](int) {}};
+    }
+    void on_exit() override {
+      spawn_on<late>(*home(), log_);
+      (void)actnet::listen(system(), "127.0.0.1:0").start();
+      log_->add("made");
+    }
+
+   private:
+    journal_ptr log_;
+  };
+  captured_log quiet; // nothing may have to be left behind
+  actor_world world;
+  const auto log = make_journal();
+  spawn_on<heir_maker>(world.loop(), log);
+  world.settle();
+  world.shut_down();
+  CHECK(log->count("made") == 1);
+  CHECK(log->count("late ends") == 1);
+  CHECK(quiet.lines.count_like("shutdown") == 0);
+}
+
+TEST_CASE("a thousand idle connections use no time and wake nobody", "[loops]") {
+  REQUIRE(can_open(2'200));
+  actor_world world{2};
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0").each<plain>(); });
+  log->expect("listening");
+  auto peers = crowd(world.port_of(boss), 1'000);
+  world.settle();
+  const auto before = world.loop(0).loop().wake_ups() + world.loop(1).loop().wake_ups();
+  CHECK(is_quiet(500ms));
+  CHECK(world.loop(0).loop().wake_ups() + world.loop(1).loop().wake_ups() - before <= 2);
+}
+
+TEST_CASE("an idle connection with its handler takes little memory", "[loops]") {
+  constexpr int count = 5'000;
+  if (!can_open(2 * count + 200)) {
+    WARN("too few descriptors for this test");
+    return;
+  }
+  actor_world world;
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0").each<plain>(); });
+  log->expect("listening");
+  auto peers = crowd(world.port_of(boss), 100); // the pools and tables are there
+  std::vector<peer> more;
+  more.reserve(count);
+  const auto before = heap_in_use_bytes();
+  more = crowd(world.port_of(boss), count);
+  world.settle();
+  const auto each = (heap_in_use_bytes() - before) / count;
+  std::cout << "memory per idle connection with its handler: " << each << " bytes\n";
+  CHECK(each <= 3 * 1'024);
+}
