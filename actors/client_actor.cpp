@@ -8,11 +8,10 @@
 #include <caf/exit_reason.hpp>
 #include <caf/make_actor.hpp>
 
-
 namespace actnet {
 
 client_actor::client_actor(caf::actor_config& cfg, loop_host& home, client_birth birth)
-  : lean_actor(cfg, home), birth_(std::move(birth)) {}
+    : lean_actor(cfg, home), birth_(std::move(birth)) {}
 
 caf::strong_actor_ptr client_actor::make(client_birth birth) {
   auto& home = birth.all.next();
@@ -54,7 +53,7 @@ void client_actor::connect(const net::endpoint& remote, std::chrono::millisecond
   }
   channel_ = *channel;
   if (deadline.count() > 0)
-    home().loop().timers().arm(*this, home().loop().now() + deadline);
+    home().loop().timers().arm(*this, net::later(home().loop().now(), deadline));
 }
 
 void client_actor::on_connected(std::error_code cause) noexcept {
@@ -103,8 +102,9 @@ void client_actor::hand_over() {
   if (auto found = socket_.local_endpoint())
     local = *found;
   const auto owner = birth_.make_handler ? nullptr : asked.sender;
-  const auto opened = open_connection(
-      home(), {std::move(socket_), remote_, birth_.options.connection, count_->take(nullptr)}, birth_.make_handler, owner);
+  const auto opened =
+      open_connection(home(), {std::move(socket_), remote_, birth_.options.connection, count_->take(nullptr)},
+                      birth_.make_handler, owner);
   if (!opened) {
     refuse(asked, remote_, make_error(errc::other, "the connection's handler could not be made"));
   } else {
@@ -127,6 +127,13 @@ void client_actor::finish_if_done() {
   if (birth_.owner)
     unwatch(birth_.owner);
   end(make_error(last_cause_));
+  let_go();
+}
+
+/// The owner may hold this actor: holding it back would keep both for ever.
+void client_actor::let_go() {
+  birth_.owner = nullptr;
+  birth_.make_handler = nullptr;
 }
 
 void client_actor::drain_for(std::chrono::milliseconds deadline) {
@@ -137,7 +144,7 @@ void client_actor::drain_for(std::chrono::milliseconds deadline) {
       return;
   }
   draining_ = true;
-  home().loop().timers().arm(*this, home().loop().now() + deadline);
+  home().loop().timers().arm(*this, net::later(home().loop().now(), deadline));
   finish_if_done();
 }
 
@@ -154,6 +161,7 @@ void client_actor::abort_now(errc cause) {
   for (const auto& request : drain_requests_)
     answer(request, caf::ok_atom_v);
   end(make_error(cause));
+  let_go();
 }
 
 // -- commands ----------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class client_actor final : public lean_actor, private net::connect_target, priva
   void refuse(const pending_request& whom, const net::endpoint& remote, const caf::error& cause);
   void drain_for(std::chrono::milliseconds deadline);
   void finish_if_done();
+  void let_go();
 
   client_birth birth_;
   std::shared_ptr<connection_count> count_ = std::make_shared<connection_count>(0);

@@ -7,11 +7,11 @@
 namespace actnet {
 
 connection::connection(caf::strong_actor_ptr target) noexcept
-  : handle(std::move(target)),
-    local_(pointer() ? dynamic_cast<connection_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer())) : nullptr) {}
+    : handle(std::move(target)),
+      local_(pointer() ? dynamic_cast<connection_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer())) : nullptr) {}
 
 connection::connection(connection_actor& target) noexcept
-  : handle(caf::strong_actor_ptr{target.ctrl()}), local_(&target) {}
+    : handle(caf::strong_actor_ptr{target.ctrl()}), local_(&target) {}
 
 void connection::write(net::bytes payload, std::uint64_t token) const {
   if (local_)

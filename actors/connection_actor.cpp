@@ -75,8 +75,10 @@ struct connection_actor::outgoing final : net::write_item {
 };
 
 connection_actor::connection_actor(caf::actor_config& cfg, loop_host& home, connection_birth birth)
-  : lean_actor(cfg, home), stream_(home.loop(), std::move(birth.socket), birth.options, *this),
-    peer_(std::move(birth.peer)), slot_(std::move(birth.slot)) {}
+    : lean_actor(cfg, home),
+      stream_(home.loop(), std::move(birth.socket), birth.options, *this),
+      peer_(std::move(birth.peer)),
+      slot_(std::move(birth.slot)) {}
 
 connection_actor::~connection_actor() = default;
 
@@ -102,7 +104,7 @@ void connection_actor::begin() {
 
 void connection_actor::write(net::bytes payload, std::uint64_t token, caf::abstract_actor* sender) {
   const auto here = home().is_current();
-  if (here && !begun()) { // by its handler's constructor
+  if (here && !ended() && !takes_at_once()) { // not begun: by its handler's constructor
     enqueue(caf::make_mailbox_element(sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(),
                                       {}, stream::write{std::move(payload), token}),
             nullptr);
@@ -172,6 +174,7 @@ bool connection_actor::note(caf::mailbox_element& command) {
   } else if (content.match_elements<stream::flush>()) {
     auto item = make_item();
     item->token = content.get_as<stream::flush>(0).token;
+    item->full = !stream_.reserve(0);
     queue(item);
   } else if (content.match_elements<stream::finish>()) {
     auto item = make_item();
@@ -200,8 +203,8 @@ void connection_actor::on_message(caf::mailbox_element& command) {
   }
   auto& content = command.content();
   caf::error failed;
-  if (content.match_elements<stream::close>() || content.match_elements<stream::abort>()
-      || content.match_elements<stream::pause_reading>() || content.match_elements<stream::resume_reading>()) {
+  if (content.match_elements<stream::close>() || content.match_elements<stream::abort>() ||
+      content.match_elements<stream::pause_reading>() || content.match_elements<stream::resume_reading>()) {
     // it was noted, and is answered now
   } else if (content.match_elements<stream::stop_reading>()) {
     stream_.stop_reading();
@@ -211,7 +214,7 @@ void connection_actor::on_message(caf::mailbox_element& command) {
         failed = make_error(done.error());
   } else if (content.match_elements<stream::set_deadline>()) {
     const auto in = content.get_as<stream::set_deadline>(0).from_now;
-    stream_.set_deadline(in.count() > 0 ? std::optional{home().loop().now() + in} : std::nullopt);
+    stream_.set_deadline(in.count() > 0 ? std::optional{net::later(home().loop().now(), in)} : std::nullopt);
   } else if (content.match_elements<stream::set_idle_timeout>()) {
     stream_.set_idle_timeout(content.get_as<stream::set_idle_timeout>(0).timeout);
   } else if (content.match_elements<stream::set_owner>()) {
@@ -241,7 +244,10 @@ void connection_actor::after_end(caf::mailbox_element& command) {
     answer(command, describe());
   else if (content.match_elements<stream::close>() || content.match_elements<stream::abort>())
     answer(command, caf::ok_atom_v); // closing twice is no mistake
-  else if (command.mid.is_request())
+  else if (content.match_elements<stream::set_owner>()) {
+    send(content.get_as<stream::set_owner>(0).owner, caf::make_message_id(), ended_with_);
+    answer(command, gone);
+  } else if (command.mid.is_request())
     answer(command, gone);
   else if (content.match_elements<stream::write>())
     send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::write>(0).token, 0, gone});
@@ -346,10 +352,11 @@ void connection_actor::on_outcome(net::write_item& done, std::error_code cause) 
 void connection_actor::on_closed(net::close_reason reason, std::error_code cause) noexcept {
   refused_.clear();
   former_owners_.clear();
+  ended_with_ = {reason, make_error(cause)};
   const auto owner = std::exchange(owner_, nullptr);
   if (owner) {
     unwatch(owner);
-    tell(owner, std::exchange(hosted_owner_, nullptr), stream::closed{reason, make_error(cause)});
+    tell(owner, std::exchange(hosted_owner_, nullptr), ended_with_);
   }
   slot_ = nullptr;
   end(cause ? make_error(cause) : caf::error{});

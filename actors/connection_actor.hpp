@@ -54,6 +54,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
  private:
   struct outgoing;
 
+  caf::strong_actor_ptr owner() const override { return owner_; }
   void begin() override;
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
@@ -82,6 +83,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   net::connection stream_;
   net::endpoint peer_;
   std::shared_ptr<connection_slot> slot_;
+  stream::closed ended_with_;                  // for an owner that comes after the end
   std::vector<caf::strong_actor_ptr> refused_; // who is told when the queue is writable again
 };
 

@@ -11,7 +11,6 @@
 #include <string>
 #include <utility>
 
-
 namespace actnet {
 
 class connection_count::slot final : public connection_slot {
@@ -96,7 +95,7 @@ void abort_connections(loops& all, const std::shared_ptr<connection_count>& coun
         },
         given.get(), nullptr);
     if (posted)
-      (void) given.release();
+      (void)given.release();
   }
 }
 

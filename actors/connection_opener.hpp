@@ -7,8 +7,8 @@
 #include "actnet/net/address/endpoint.hpp"
 
 #include <caf/actor.hpp>
-#include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/actor_control_block.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
 
 #include <atomic>
 #include <cstdint>

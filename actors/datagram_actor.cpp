@@ -13,10 +13,21 @@
 
 namespace actnet {
 
+namespace {
+
+/// For what is queued to be sent when the socket is closed; a drain brings a deadline of its own.
+constexpr std::chrono::milliseconds close_timeout{5'000};
+
+} // namespace
+
 datagram_actor::datagram_actor(caf::actor_config& cfg, loop_host& home, net::endpoint local, bind_options options,
                                caf::strong_actor_ptr opener, datagram_handler_factory make_handler)
-  : lean_actor(cfg, home), wanted_local_(std::move(local)), options_(std::move(options)), opener_(std::move(opener)),
-    make_handler_(std::move(make_handler)), credit_(net::credit_account::open(home.loop().bell())) {}
+    : lean_actor(cfg, home),
+      wanted_local_(std::move(local)),
+      options_(std::move(options)),
+      opener_(std::move(opener)),
+      make_handler_(std::move(make_handler)),
+      credit_(net::credit_account::open(home.loop().bell())) {}
 
 datagram_actor::~datagram_actor() {
   credit_->close();
@@ -108,7 +119,7 @@ bool datagram_actor::reserve(std::size_t bytes) noexcept {
 
 void datagram_actor::send_datagram(net::bytes payload, std::optional<net::endpoint> to, std::uint64_t token,
                                    caf::abstract_actor* sender) {
-  if (home().is_current() && !begun()) { // by its handler's constructor
+  if (home().is_current() && !ended() && !takes_at_once()) { // not begun: by its handler's constructor
     enqueue(caf::make_mailbox_element(sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(),
                                       {}, datagram::send{std::move(payload), std::move(to), token}),
             nullptr);
@@ -130,14 +141,13 @@ void datagram_actor::send_datagram(net::bytes payload, std::optional<net::endpoi
   intrusive_ptr_add_ref(ctrl());
   auto travelling = std::make_unique<outgoing>(std::move(item));
   if (home().loop().post(&run_queue, this, travelling.get())) {
-    (void) travelling.release();
+    (void)travelling.release();
     return;
   }
   if (travelling->sender)
-    travelling->sender->enqueue(
-        caf::make_mailbox_element(caf::strong_actor_ptr{ctrl()}, caf::make_message_id(), {},
-                                  datagram::sent{token, make_error(errc::shutting_down)}),
-        nullptr);
+    travelling->sender->enqueue(caf::make_mailbox_element(caf::strong_actor_ptr{ctrl()}, caf::make_message_id(), {},
+                                                          datagram::sent{token, make_error(errc::shutting_down)}),
+                                nullptr);
   intrusive_ptr_release(ctrl());
 }
 
@@ -149,10 +159,13 @@ void datagram_actor::run_queue(void* self, void* item) noexcept {
 }
 
 void datagram_actor::queue(outgoing item) noexcept {
-  if (item.refusal == errc::queue_full)
-    passed_high_ = true;
-  if (ended())
+  if (ended()) {
     keep_for_this_turn();
+    if (item.refusal != errc::none)
+      item.refusal = errc::closed; // there will be no room either
+  } else if (item.refusal == errc::queue_full) {
+    passed_high_ = true;
+  }
   if (item.refusal == errc::none && (ended() || closing_ || abort_asked_)) {
     reserved_.fetch_sub(weight(item.payload.size()), std::memory_order_relaxed);
     item.payload = {};
@@ -290,10 +303,11 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
     tell_outcome(item, cause ? cause : net::make_error_code(errc::closed));
   }
   waiting_.clear();
+  ended_with_ = {reason, make_error(cause)};
   const auto owner = std::exchange(owner_, nullptr);
   if (owner) {
     unwatch(owner);
-    tell(owner, std::exchange(hosted_owner_, nullptr), datagram::closed{reason, make_error(cause)});
+    tell(owner, std::exchange(hosted_owner_, nullptr), ended_with_);
   }
   end(make_error(cause));
 }
@@ -303,8 +317,7 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
 bool datagram_actor::note(caf::mailbox_element& command) {
   auto& content = command.content();
   if (content.match_elements<datagram::close>()) { // what is sent after it in the same turn comes too late
-    closing_ = true;
-    defer();
+    close_within(close_timeout);
     return !command.mid.is_request(); // which is answered at the end of the turn
   }
   if (!content.match_elements<datagram::send>())
@@ -330,6 +343,9 @@ void datagram_actor::on_message(caf::mailbox_element& command) {
     if (!done && !failed)
       failed = make_error(done.error());
   };
+  if (content.match_elements<datagram::connect>() || content.match_elements<datagram::disconnect>())
+    if (!queue_.empty())
+      home().loop().io().send(channel_); // what was sent before is for the peer of then
   if (content.match_elements<datagram::connect>()) {
     const auto& peer = content.get_as<datagram::connect>(0).peer;
     const auto done = socket_.connect(peer);
@@ -369,9 +385,7 @@ void datagram_actor::on_message(caf::mailbox_element& command) {
   } else if (content.match_elements<datagram::close>()) {
     // it was noted
   } else if (content.match_elements<drain>()) {
-    closing_ = true;
-    home().loop().timers().arm(*this, home().loop().now() + content.get_as<drain>(0).deadline);
-    defer();
+    close_within(content.get_as<drain>(0).deadline);
   } else if (content.match_elements<datagram::get_info>()) {
     answer(command, describe());
     return;
@@ -390,7 +404,10 @@ void datagram_actor::after_end(caf::mailbox_element& command) {
     answer(command, describe());
   else if (content.match_elements<datagram::close>() || content.match_elements<drain>())
     answer(command, caf::ok_atom_v);
-  else if (command.mid.is_request())
+  else if (content.match_elements<datagram::set_owner>()) {
+    send(content.get_as<datagram::set_owner>(0).owner, caf::make_message_id(), ended_with_);
+    answer(command, make_error(errc::closed));
+  } else if (command.mid.is_request())
     answer(command, make_error(errc::closed));
   else if (content.match_elements<datagram::send>())
     send(command.sender, caf::make_message_id(),
@@ -410,10 +427,9 @@ void datagram_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::er
   if (!reason || reason == caf::exit_reason::normal)
     return;
   if (reason == caf::exit_reason::user_shutdown)
-    closing_ = true;
+    close_within(close_timeout);
   else
     abort_now(errc::aborted);
-  defer();
 }
 
 void datagram_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) {
@@ -421,15 +437,24 @@ void datagram_actor::on_down_message(const caf::strong_actor_ptr& source, const 
     return;
   ending_ = close_reason::owner_gone;
   if (!reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown) {
-    closing_ = true;
+    close_within(close_timeout);
   } else {
     abort_asked_ = true;
     ending_cause_ = errc::owner_gone;
+    defer();
   }
+}
+
+/// Sends what is queued, for so long at the most.
+void datagram_actor::close_within(std::chrono::milliseconds deadline) noexcept {
+  closing_ = true;
+  const auto until = net::later(home().loop().now(), deadline);
+  if (!armed() || until < timer::deadline())
+    home().loop().timers().arm(*this, until);
   defer();
 }
 
-/// What is queued could not be sent by the drain's deadline.
+/// What is queued could not be sent in time.
 void datagram_actor::on_timer(net::time_point) noexcept {
   abort_asked_ = true;
   ending_cause_ = errc::timed_out;

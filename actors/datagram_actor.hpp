@@ -49,6 +49,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
     datagram_actor& self_;
   };
 
+  caf::strong_actor_ptr owner() const override { return owner_; }
   void begin() override;
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
@@ -74,6 +75,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   static void run_queue(void* self, void* item) noexcept;
   void tell_outcome(outgoing& item, std::error_code cause);
   void born_to(caf::strong_actor_ptr owner);
+  void close_within(std::chrono::milliseconds deadline) noexcept;
   void close(close_reason reason, std::error_code cause) noexcept;
   void update_reading() noexcept;
   datagram::info describe();
@@ -93,6 +95,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   std::vector<outgoing> refused_;
   std::vector<caf::strong_actor_ptr> waiting_; // who is told when the queue is writable again
   datagram::info counters_;
+  datagram::closed ended_with_; // for an owner that comes after the end
   close_reason ending_ = close_reason::requested;
   std::error_code ending_cause_;
   bool paused_ = false;

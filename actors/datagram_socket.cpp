@@ -7,11 +7,11 @@
 namespace actnet {
 
 datagram_socket::datagram_socket(caf::strong_actor_ptr target) noexcept
-  : handle(std::move(target)),
-    local_(pointer() ? dynamic_cast<datagram_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer())) : nullptr) {}
+    : handle(std::move(target)),
+      local_(pointer() ? dynamic_cast<datagram_actor*>(caf::actor_cast<caf::abstract_actor*>(pointer())) : nullptr) {}
 
 datagram_socket::datagram_socket(datagram_actor& target) noexcept
-  : handle(caf::strong_actor_ptr{target.ctrl()}), local_(&target) {}
+    : handle(caf::strong_actor_ptr{target.ctrl()}), local_(&target) {}
 
 void datagram_socket::send(net::bytes payload, std::uint64_t token) const {
   if (local_)

@@ -23,27 +23,34 @@ caf::error describe_exception(caf::scheduled_actor* self, std::exception_ptr& ca
 
 } // namespace
 
-hosted_actor::hosted_actor(caf::actor_config& cfg)
-  : event_based_actor(cfg), home_(dynamic_cast<loop_host*>(cfg.host)) {
-  set_exception_handler([this](std::exception_ptr& cause) { return describe_exception(this, cause); });
+hosted_actor::hosted_actor(caf::actor_config& cfg) : event_based_actor(cfg), home_(dynamic_cast<loop_host*>(cfg.host)) {
+  set_exception_handler([this](std::exception_ptr& cause) {
+    threw_ = true;
+    return describe_exception(this, cause);
+  });
 }
 
 bool hosted_actor::idle() noexcept {
-  return home_ && home_->is_current() && getf(is_initialized_flag)
-         && !getf(is_terminated_flag | is_shutting_down_flag | has_timeout_flag) && mailbox().blocked()
-         && awaited_responses_.empty() && !has_skipped_;
+  return home_ && home_->is_current() && getf(is_initialized_flag) &&
+         !getf(is_terminated_flag | is_shutting_down_flag | has_timeout_flag) && mailbox().blocked() &&
+         awaited_responses_.empty() && !has_skipped_;
 }
 
 delivery hosted_actor::deliver(caf::mailbox_element& element) {
   running_actor scope{*this};
   home_->running(*this);
-  switch (activate(home_, element)) {
+  try {
+    switch (activate(home_, element)) {
     case activation_result::terminated: return delivery::ended;
     case activation_result::skipped: return delivery::skipped;
     case activation_result::success:
     case activation_result::dropped: break;
+    }
+    return delivery::done;
+  } catch (...) {
+    end_by_exception();
+    return delivery::ended;
   }
-  return delivery::done;
 }
 
 void hosted_actor::enqueue(caf::mailbox_element_ptr message, caf::execution_unit* unit) {
@@ -67,9 +74,20 @@ caf::resumable::resume_result hosted_actor::resume(caf::execution_unit* unit, st
       home_->adopt(*this);
     home_->running(*this);
   }
-  const auto result = event_based_actor::resume(unit, max_throughput);
-  has_skipped_ = !get_normal_queue().cache().empty() || !get_urgent_queue().cache().empty();
-  return result;
+  try {
+    const auto result = event_based_actor::resume(unit, max_throughput);
+    has_skipped_ = !get_normal_queue().cache().empty() || !get_urgent_queue().cache().empty();
+    return result;
+  } catch (...) {
+    end_by_exception();
+    return resumable::done;
+  }
+}
+
+void hosted_actor::end_by_exception() noexcept {
+  auto cause = std::current_exception();
+  auto reason = threw_ ? caf::make_error(caf::sec::runtime_error) : describe_exception(this, cause); // said once
+  cleanup(std::move(reason), context());
 }
 
 bool hosted_actor::cleanup(caf::error&& reason, caf::execution_unit* unit) {

@@ -42,9 +42,13 @@ class hosted_actor : public caf::event_based_actor {
  private:
   friend class loop_host;
 
+  /// Only `on_exit` can throw so far: CAF calls it outside its own try. The actor ends without it.
+  void end_by_exception() noexcept;
+
   loop_host* home_;
   std::uint32_t place_ = not_adopted; // in the host's list
-  bool has_skipped_ = false;          // since it ran last: messages wait in CAF's skip caches
+  bool threw_ = false;
+  bool has_skipped_ = false; // since it ran last: messages wait in CAF's skip caches
   static constexpr std::uint32_t not_adopted = 0xffff'ffff;
 };
 

@@ -194,7 +194,10 @@ typename Inspector::result_type inspect(Inspector& f, finished& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, info& x) {
-  return f(caf::meta::type_name("actnet::stream::info"), x.state, x.local, x.peer, x.bytes_received, x.bytes_sent, x.reads, x.writes_done, x.writes_failed, x.writes_refused, x.queued_bytes, x.credit_outstanding, x.reading_paused, x.starved, x.deadline_in, x.last_error, x.round_trip_time, x.congestion_window, x.retransmits);
+  return f(caf::meta::type_name("actnet::stream::info"), x.state, x.local, x.peer, x.bytes_received, x.bytes_sent,
+           x.reads, x.writes_done, x.writes_failed, x.writes_refused, x.queued_bytes, x.credit_outstanding,
+           x.reading_paused, x.starved, x.deadline_in, x.last_error, x.round_trip_time, x.congestion_window,
+           x.retransmits);
 }
 
 template <class Inspector>

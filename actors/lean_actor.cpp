@@ -18,9 +18,11 @@ namespace actnet {
 lean_actor::lean_actor(caf::actor_config& cfg, loop_host& home) : monitorable_actor(cfg), home_(home) {}
 
 lean_actor::~lean_actor() {
-  while (auto message = first_) {
-    first_ = static_cast<caf::mailbox_element*>(message->next);
-    caf::mailbox_element_ptr{message};
+  while (auto raw = first_) { // it never began
+    first_ = static_cast<caf::mailbox_element*>(raw->next);
+    caf::mailbox_element_ptr message{raw};
+    if (message->mid.is_request())
+      caf::detail::sync_request_bouncer{make_error(errc::closed)}(*message);
   }
 }
 
@@ -38,12 +40,14 @@ void lean_actor::start() {
 void lean_actor::run_begin(void* self, void*) noexcept {
   auto& me = *static_cast<lean_actor*>(self);
   me.home_.adopt(me);
+  me.begin(); // a handler that it makes may command it already
+  me.begun_ = true;
   auto early = std::exchange(me.first_, nullptr);
   me.last_ = nullptr;
-  me.begun_ = true;
-  me.begin();
   while (auto raw = early) {
     early = static_cast<caf::mailbox_element*>(raw->next);
+    if (!raw->sender) // its handler's constructor gave the command: there, nobody is running yet
+      raw->sender = me.owner();
     me.arrive(caf::mailbox_element_ptr{raw});
   }
   if (me.home_.is_stopping() && !me.ended_)
@@ -85,7 +89,7 @@ void lean_actor::arrive(caf::mailbox_element_ptr message) noexcept {
     put_aside(std::move(message)); // its maker still holds it, and may yet drop it
     return;
   }
-  if (!ended_ && note(*message))
+  if (!ended_ && !first_ && note(*message)) // else it waits its turn behind what was put aside
     return;
   put_aside(std::move(message));
   if (ended_)
@@ -119,9 +123,10 @@ void lean_actor::serve() noexcept {
         after_end(*message);
       else
         dispatch(*message);
-    } catch (const std::exception& e) {
-      net::log(net::log_level::error, "actor", std::string{name()} + ": a command failed: " + e.what());
-      answer(*message, make_error(errc::other, std::string{e.what()}));
+    } catch (...) {
+      const auto what = to_text(std::current_exception());
+      net::log(net::log_level::error, "actor", std::string{name()} + ": a command failed: " + what);
+      answer(*message, make_error(errc::other, what));
       if (!ended_)
         abort_now(errc::other);
     }
@@ -136,7 +141,7 @@ void lean_actor::dispatch(caf::mailbox_element& message) {
   } else if (content.match_elements<caf::down_msg>()) {
     const auto& down = content.get_as<caf::down_msg>(0);
     on_down_message(caf::actor_cast<caf::strong_actor_ptr>(down.source), down.reason);
-  } else if (!handle_system_message(message, &home_, true)) {
+  } else if (!handle_system_message(message, &home_, true) && !note(message)) {
     on_message(message);
   }
 }

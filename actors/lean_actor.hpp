@@ -50,7 +50,7 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   /// A command that came after the end.
   virtual void after_end(caf::mailbox_element& command);
 
-  /// Whoever watches it or is linked to it ended, or sent an exit: by default `abort_now` for anything but a normal end.
+  /// Whoever watches it or is linked to it ended, or sent an exit.
   virtual void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) = 0;
   virtual void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) = 0;
 
@@ -60,6 +60,11 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   /// Whether nothing of it waits for the end of the turn any more (beyond the commands put aside here).
   virtual bool quiescent() const noexcept { return true; }
 
+  /// Whose socket it is: the sender of what its handler's constructor commands.
+  virtual caf::strong_actor_ptr owner() const { return nullptr; }
+
+  /// Whether a command can be noted at once: it has begun, and none is waiting before it.
+  bool takes_at_once() const noexcept { return begun_ && !first_; }
   bool begun() const noexcept { return begun_; }
   bool ended() const noexcept { return ended_; }
 

@@ -11,21 +11,22 @@
 #include <caf/make_actor.hpp>
 #include <caf/system_messages.hpp>
 
-
 namespace actnet {
 
 listener_actor::listener_actor(caf::actor_config& cfg, loop_host& home, std::shared_ptr<listener_plan> plan,
                                caf::strong_actor_ptr leader, net::listener_socket socket)
-  : lean_actor(cfg, home), plan_(std::move(plan)), leader_(std::move(leader)), socket_(std::move(socket)),
-    sharded_(leader_ != nullptr) {}
+    : lean_actor(cfg, home),
+      plan_(std::move(plan)),
+      leader_(std::move(leader)),
+      socket_(std::move(socket)),
+      sharded_(leader_ != nullptr) {}
 
 caf::strong_actor_ptr listener_actor::make_on(loop_host& home, std::shared_ptr<listener_plan> plan,
                                               caf::strong_actor_ptr leader, net::listener_socket socket) {
   auto& system = home.system();
   caf::actor_config cfg{&home};
-  return caf::make_actor<listener_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg,
-                                                                home, std::move(plan), std::move(leader),
-                                                                std::move(socket));
+  return caf::make_actor<listener_actor, caf::strong_actor_ptr>(
+      system.next_actor_id(), system.node(), &system, cfg, home, std::move(plan), std::move(leader), std::move(socket));
 }
 
 caf::strong_actor_ptr listener_actor::make(std::shared_ptr<listener_plan> plan) {
@@ -83,16 +84,19 @@ void listener_actor::begin() {
     shards_.clear();
     if (is_leader())
       send(plan_->owner, caf::make_message_id(), listen_failed{plan_->local, make_error(cause)});
+    else
+      net::log(net::log_level::error, "accept", local_.to_string() + ": a shard cannot listen: " + cause.message());
     end(make_error(cause));
+    plan_.reset();
     return;
-  }
-  for (auto& shard : shards_) {
-    watch(shard);
-    static_cast<listener_actor&>(*shard->get()).start();
   }
   if (is_leader() && plan_->owner) {
     watch(plan_->owner);
     send(plan_->owner, caf::make_message_id(), listening{local_});
+  }
+  for (auto& shard : shards_) { // after `listening`: they may accept at once
+    watch(shard);
+    static_cast<listener_actor&>(*shard->get()).start();
   }
 }
 
@@ -107,7 +111,8 @@ bool listener_plan::take_allowed() noexcept {
 
 void listener_plan::give_back_allowed() noexcept {
   auto left = allowed.load();
-  while (left >= 0 && !allowed.compare_exchange_weak(left, left + 1)) {}
+  while (left >= 0 && !allowed.compare_exchange_weak(left, left + 1)) {
+  }
 }
 
 // -- accepting ---------------------------------------------------------------------------------------
@@ -158,7 +163,7 @@ void listener_actor::on_accepted(net::listener_socket::accepted connection) noex
       },
       given.get(), nullptr);
   if (posted)
-    (void) given.release();
+    (void)given.release();
 }
 
 /// In the thread of `home`.
@@ -166,7 +171,7 @@ void listener_actor::open_here(loop_host& home, const std::shared_ptr<listener_p
                                net::listener_socket::accepted connection,
                                std::shared_ptr<connection_slot> slot) noexcept {
   if (connection.socket.transport() == net::transport::tcp)
-    (void) connection.socket.set(net::no_delay{true});
+    (void)connection.socket.set(net::no_delay{true});
   if (auto done = connection.socket.set_all(plan->options.sockets.list); !done)
     net::log_limited(net::log_level::warning, "accept",
                      "an option could not be set on an accepted connection: " + done.error().message());
@@ -196,12 +201,12 @@ void listener_actor::on_accept_failed(std::error_code cause) noexcept {
   if (cause == errc::connection_aborted)
     return;
   net::log_limited(net::log_level::warning, "accept",
-                   local_.to_string() + ": cannot accept a connection: " + cause.message() + "; trying again in "
-                       + std::to_string(plan_->options.accept_pause.count()) + " ms");
+                   local_.to_string() + ": cannot accept a connection: " + cause.message() + "; trying again in " +
+                       std::to_string(plan_->options.accept_pause.count()) + " ms");
   if (stopping_)
     close_socket();
   else
-    home().loop().timers().arm(*this, home().loop().now() + plan_->options.accept_pause);
+    home().loop().timers().arm(*this, net::later(home().loop().now(), plan_->options.accept_pause));
 }
 
 void listener_actor::on_timer(net::time_point now) noexcept {
@@ -232,7 +237,7 @@ void listener_actor::stop() noexcept {
 
 /// A deadline of zero takes nothing any more, and ends what there is.
 void listener_actor::begin_drain(std::chrono::milliseconds deadline) noexcept {
-  drain_until_ = home().loop().now() + deadline;
+  drain_until_ = net::later(home().loop().now(), deadline);
   stop();
   draining_ = true;
   home().loop().timers().arm(*this, *drain_until_);
@@ -270,6 +275,7 @@ void listener_actor::finish(caf::error cause) noexcept {
     send(plan_->owner, caf::make_message_id(), listener_closed{local_, cause});
   }
   end(std::move(cause));
+  plan_.reset(); // with the owner, who may hold this actor: both would stay for ever
 }
 
 void listener_actor::abort_now(errc cause) {

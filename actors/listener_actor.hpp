@@ -75,12 +75,12 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
                         net::listener_socket::accepted connection, std::shared_ptr<connection_slot> slot) noexcept;
 
   std::shared_ptr<listener_plan> plan_;
-  caf::strong_actor_ptr leader_;               // of a shard
-  std::vector<caf::strong_actor_ptr> shards_;  // of the leader, besides itself
+  caf::strong_actor_ptr leader_;              // of a shard
+  std::vector<caf::strong_actor_ptr> shards_; // of the leader, besides itself
   net::listener_socket socket_;
   net::channel channel_ = net::channel::none;
   net::endpoint local_;
-  std::shared_ptr<connection_slot> held_;      // for the accept that is under way
+  std::shared_ptr<connection_slot> held_; // for the accept that is under way
   bool paused_ = false;
   bool stopping_ = false; // takes what waits in the backlog
   bool draining_ = false; // and then waits for the connections

@@ -29,7 +29,7 @@ thread_local loop_host* host_of_this_thread = nullptr;
 } // namespace
 
 loop_host::loop_host(caf::actor_system& system, std::unique_ptr<net::loop> home)
-  : execution_unit(&system), loop_(std::move(home)) {
+    : execution_unit(&system), loop_(std::move(home)) {
   loop_->set_resident(this);
 }
 
@@ -53,8 +53,11 @@ void loop_host::main() {
   host_of_this_thread = this;
   loop_->run();
   // What was posted before the end still runs; later posts are refused.
+  stopping_ = true;
   loop_->close_inbox();
-  run_ready();
+  do
+    loop_->after_turn();
+  while (run_ready());
   loop_->after_turn();
   loop_->timers().cancel(patience_);
   host_of_this_thread = nullptr;
@@ -122,10 +125,10 @@ void loop_host::run_job(void* self, void* job) noexcept {
 
 void loop_host::resume(caf::resumable* job) noexcept {
   switch (job->resume(this, quantum)) {
-    case caf::resumable::resume_later: ready_.push_back(job); break;
-    case caf::resumable::shutdown_execution_unit: break;
-    case caf::resumable::awaiting_message:
-    case caf::resumable::done: intrusive_ptr_release(job);
+  case caf::resumable::resume_later: ready_.push_back(job); break;
+  case caf::resumable::shutdown_execution_unit: break;
+  case caf::resumable::awaiting_message:
+  case caf::resumable::done: intrusive_ptr_release(job);
   }
 }
 
@@ -136,6 +139,8 @@ bool loop_host::run_ready() noexcept {
     loop_->after_turn();
   }
   running_jobs_.clear();
+  if (looks_again_)
+    end_when_empty();
   return !ready_.empty();
 }
 
@@ -215,7 +220,15 @@ void loop_host::serve() noexcept {
   }
   if (again)
     loop_->defer(*this);
-  if (ends_when_empty_ && live_actors() == 0)
+  end_when_empty();
+}
+
+/// Somebody may be about to begin here: then the next round looks again.
+void loop_host::end_when_empty() noexcept {
+  if (!ends_when_empty_ || live_actors() > 0)
+    return;
+  looks_again_ = !ready_.empty();
+  if (!looks_again_)
     loop_->stop();
 }
 

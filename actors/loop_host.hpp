@@ -85,6 +85,7 @@ class loop_host final : public caf::execution_unit, private net::resident, priva
   void resume(caf::resumable* job) noexcept;
   void abort_all(std::chrono::milliseconds patience) noexcept;
   void main();
+  void end_when_empty() noexcept;
 
   /// Ends the loop although actors are left on it.
   class patience_timer final : public net::timer {
@@ -107,6 +108,7 @@ class loop_host final : public caf::execution_unit, private net::resident, priva
   std::atomic<std::size_t> live_{0};
   patience_timer patience_{*this};
   bool ends_when_empty_ = false;
+  bool looks_again_ = false; // it was empty, but for what is ready to run
   bool stopping_ = false;
   std::atomic<bool> ended_{false};
   std::uint64_t last_turn_number_ = 0;

@@ -123,7 +123,7 @@ void main_actor::stop(const program_stop& order) {
   if (order.exit_code != 0)
     exit_code_ = order.exit_code;
   const auto deadline = order.drain_deadline.value_or(drain_deadline_);
-  const auto until = steady_clock::now() + deadline;
+  const auto until = net::later(steady_clock::now(), deadline);
   if (drain_until_ && *drain_until_ <= until)
     return;
   drain_until_ = until;

@@ -108,10 +108,10 @@ struct info {
   std::uint64_t writes_done = 0;
   std::uint64_t writes_failed = 0;
   std::uint64_t writes_refused = 0;
-  std::uint64_t queued_bytes = 0;      ///< Taken for writing, not yet in the kernel.
+  std::uint64_t queued_bytes = 0;       ///< Taken for writing, not yet in the kernel.
   std::uint64_t credit_outstanding = 0; ///< Received bytes (in blocks) that somebody still holds.
   bool reading_paused = false;
-  bool starved = false; ///< Reads nothing, because all of the credit is outstanding.
+  bool starved = false;                    ///< Reads nothing, because all of the credit is outstanding.
   std::chrono::nanoseconds deadline_in{0}; ///< Zero: none.
   caf::error last_error;
   // TCP_INFO, tcp(7); zero where there is none.
@@ -200,8 +200,8 @@ struct info {
   std::uint64_t sent = 0;
   std::uint64_t sent_bytes = 0;
   std::uint64_t send_failed = 0;
-  std::uint64_t receive_errors = 0;  ///< Such as refusals of what was sent earlier.
-  std::uint64_t dropped = 0; ///< By the kernel, for want of room (SO_RXQ_OVFL).
+  std::uint64_t receive_errors = 0; ///< Such as refusals of what was sent earlier.
+  std::uint64_t dropped = 0;        ///< By the kernel, for want of room (SO_RXQ_OVFL).
   std::uint64_t queued_bytes = 0;
   std::uint64_t credit_outstanding = 0;
 };

@@ -51,7 +51,7 @@ endpoint_argument endpoint_argument::for_datagrams() && {
 }
 
 listen_order::listen_order(caf::actor_system& system, endpoint_argument local, listen_options options)
-  : system_(system), local_(std::move(local)), options_(std::move(options)) {}
+    : system_(system), local_(std::move(local)), options_(std::move(options)) {}
 
 listener listen_order::start(connection_handler_factory make_handler) {
   if (!local_.mistake().empty()) {
@@ -76,30 +76,31 @@ listener listen_order::start(connection_handler_factory make_handler) {
 }
 
 connect_order::connect_order(caf::actor_system& system, endpoint_argument remote, connect_options options)
-  : system_(system), remote_(std::move(remote)), options_(std::move(options)) {}
+    : system_(system), remote_(std::move(remote)), options_(std::move(options)) {}
 
 client connect_order::start(connection_handler_factory make_handler) {
   if (!remote_.mistake().empty()) {
     tell_mistake<connect_failed>(owner_, remote_);
     return {};
   }
-  return client{started<client_actor>(client_actor::make({loops::of(system_), options_, std::move(make_handler),
-                                                          caf::actor_cast<caf::strong_actor_ptr>(owner_),
-                                                          remote_.value()}),
-                                      opener_)};
+  return client{
+      started<client_actor>(client_actor::make({loops::of(system_), options_, std::move(make_handler),
+                                                caf::actor_cast<caf::strong_actor_ptr>(owner_), remote_.value()}),
+                            opener_)};
 }
 
 bind_order::bind_order(caf::actor_system& system, endpoint_argument local, bind_options options)
-  : system_(system), local_(std::move(local).for_datagrams()), options_(std::move(options)) {}
+    : system_(system), local_(std::move(local).for_datagrams()), options_(std::move(options)) {}
 
 datagram_socket bind_order::start(datagram_handler_factory make_handler) {
   if (!local_.mistake().empty()) {
     tell_mistake<bind_failed>(owner_, local_);
     return {};
   }
-  return datagram_socket{started<datagram_actor>(datagram_actor::make(
-      loops::of(system_).next(), local_.value(), options_, caf::actor_cast<caf::strong_actor_ptr>(owner_),
-      std::move(make_handler)), opener_)};
+  return datagram_socket{started<datagram_actor>(
+      datagram_actor::make(loops::of(system_).next(), local_.value(), options_,
+                           caf::actor_cast<caf::strong_actor_ptr>(owner_), std::move(make_handler)),
+      opener_)};
 }
 
 bind_order bind(caf::actor_system& system, endpoint_argument local, bind_options options) {
@@ -107,9 +108,8 @@ bind_order bind(caf::actor_system& system, endpoint_argument local, bind_options
 }
 
 client make_client(caf::actor_system& system, const caf::actor& owner, connect_options options) {
-  return client{started<client_actor>(client_actor::make({loops::of(system), std::move(options), nullptr,
-                                                          caf::actor_cast<caf::strong_actor_ptr>(owner),
-                                                          std::nullopt}))};
+  return client{started<client_actor>(client_actor::make(
+      {loops::of(system), std::move(options), nullptr, caf::actor_cast<caf::strong_actor_ptr>(owner), std::nullopt}))};
 }
 
 net::result<connection> adopt_connection(caf::actor_system& system, int descriptor, const caf::actor& owner,

@@ -13,6 +13,7 @@
 #include "actnet/actors/listener.hpp"
 #include "actnet/actors/loops.hpp"
 #include "actnet/actors/options.hpp"
+#include "actnet/actors/this_actor.hpp"
 #include "actnet/net/address/endpoint.hpp"
 
 #include <caf/actor.hpp>
@@ -32,6 +33,7 @@ class handler;
 /// Spawns an actor on a loop. A `Handler` that is not a `hosted_actor` would be resumed by CAF's scheduler instead.
 template <class Handler, class... Args>
 caf::actor spawn_on(loop_host& host, Args&&... args) {
+  const running_actor nobody;
   caf::actor_config cfg{&host};
   return host.system().spawn_class<Handler, caf::no_spawn_options>(cfg, std::forward<Args>(args)...);
 }
@@ -40,17 +42,20 @@ caf::actor spawn_on(loop_host& host, Args&&... args) {
 template <class Handler, class... Args>
 caf::actor spawn_at(placement where, loop_host& home, Args&&... args) {
   switch (where) {
-    case placement::scheduler: return home.system().spawn<Handler>(std::forward<Args>(args)...);
-    case placement::own_loop: {
-      auto& own = loops::of(home.system()).make_own_loop();
-      try {
-        return spawn_on<Handler>(own, std::forward<Args>(args)...);
-      } catch (...) {
-        own.end_if_empty();
-        throw;
-      }
+  case placement::scheduler: {
+    const running_actor nobody;
+    return home.system().spawn<Handler>(std::forward<Args>(args)...);
+  }
+  case placement::own_loop: {
+    auto& own = loops::of(home.system()).make_own_loop();
+    try {
+      return spawn_on<Handler>(own, std::forward<Args>(args)...);
+    } catch (...) {
+      own.end_if_empty();
+      throw;
     }
-    case placement::loop: break;
+  }
+  case placement::loop: break;
   }
   return spawn_on<Handler>(home, std::forward<Args>(args)...);
 }
@@ -101,10 +106,10 @@ class listen_order {
   /// Makes a `Handler(actor_config&, connection, args...)` for each connection; it owns the connection.
   template <class Handler, class... Args>
   listener each(Args... args) {
-    return start([where = options_.handlers, given = std::make_tuple(std::move(args)...)](loop_host& home,
-                                                                                         const connection& c) {
-      return std::apply([&](const auto&... xs) { return spawn_at<Handler>(where, home, c, xs...); }, given);
-    });
+    return start(
+        [where = options_.handlers, given = std::make_tuple(std::move(args)...)](loop_host& home, const connection& c) {
+          return std::apply([&](const auto&... xs) { return spawn_at<Handler>(where, home, c, xs...); }, given);
+        });
   }
 
   /// Sends `accepted` to the owner, who claims each connection with `set_owner`.
@@ -140,10 +145,10 @@ class connect_order {
   /// Makes a `Handler(actor_config&, connection, args...)` when connected; it owns the connection.
   template <class Handler, class... Args>
   client with(Args... args) {
-    return start([where = options_.handlers, given = std::make_tuple(std::move(args)...)](loop_host& home,
-                                                                                         const connection& c) {
-      return std::apply([&](const auto&... xs) { return spawn_at<Handler>(where, home, c, xs...); }, given);
-    });
+    return start(
+        [where = options_.handlers, given = std::make_tuple(std::move(args)...)](loop_host& home, const connection& c) {
+          return std::apply([&](const auto&... xs) { return spawn_at<Handler>(where, home, c, xs...); }, given);
+        });
   }
 
   client start() { return start(nullptr); }
@@ -178,7 +183,7 @@ class bind_order {
   template <class Handler, class... Args>
   datagram_socket with(Args... args) {
     return start([where = options_.handlers, given = std::make_tuple(std::move(args)...)](loop_host& home,
-                                                                                         const datagram_socket& s) {
+                                                                                          const datagram_socket& s) {
       return std::apply([&](const auto&... xs) { return spawn_at<Handler>(where, home, s, xs...); }, given);
     });
   }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <mutex>
@@ -28,6 +29,23 @@ using std::chrono::steady_clock;
 
 /// What the actors get beyond the drain deadline, or after a second signal, before the process exits without them.
 constexpr std::chrono::milliseconds last_patience{1'000};
+
+/// ACTNET_LOG names the least level that is logged.
+void read_log_level() {
+  const auto wanted = std::getenv("ACTNET_LOG");
+  if (!wanted)
+    return;
+  using net::log_level;
+  constexpr std::pair<std::string_view, log_level> levels[]{{"debug", log_level::debug},
+                                                            {"info", log_level::info},
+                                                            {"warning", log_level::warning},
+                                                            {"error", log_level::error},
+                                                            {"off", log_level::off}};
+  for (const auto& [name, level] : levels)
+    if (name == wanted)
+      return net::set_log_level(level);
+  net::log(log_level::warning, "start", "ACTNET_LOG is none of debug, info, warning, error, off");
+}
 
 void raise_file_limit() {
   rlimit limit{};
@@ -101,7 +119,7 @@ class outcome final : public program_outcome {
   void draining(std::chrono::milliseconds deadline) override {
     {
       std::lock_guard guard{mutex_};
-      give_up_at_ = steady_clock::now() + deadline + last_patience;
+      give_up_at_ = net::later(net::later(steady_clock::now(), deadline), last_patience);
     }
     wake();
   }
@@ -164,7 +182,8 @@ class last_word {
 };
 
 /// Waits for the main actor, with an ear for signals. Returns the exit code.
-int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& system, const caf::actor& main) {
+int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& system, const caf::actor& main,
+                 std::chrono::milliseconds drain_deadline) {
   bool stopping = false;
   std::optional<int> aborted_with;
   auto give_up_at = steady_clock::time_point::max();
@@ -177,6 +196,8 @@ int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& sy
     if (number == signals::woken())
       continue;
     if (!std::exchange(stopping, true)) {
+      // The main actor may be on a loop that is stuck, and never say that it drains.
+      give_up_at = net::later(net::later(steady_clock::now(), drain_deadline), last_patience);
       caf::anon_send(main, program_stop{0, {}, {}});
     } else if (!aborted_with) {
       aborted_with = 128 + number;
@@ -190,6 +211,7 @@ int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& sy
 
 int run_program(run_options options, main_function fun) try {
   occupy_standard_descriptors();
+  read_log_level();
   raise_file_limit();
   const signals heard;
   outcome how;
@@ -208,7 +230,7 @@ int run_program(run_options options, main_function fun) try {
       // It enters itself into the registry.
       auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, options.drain_deadline, std::move(fun),
                                        static_cast<program_outcome&>(how));
-      exit_code = wait_for_end(heard, how, system, main);
+      exit_code = wait_for_end(heard, how, system, main, options.drain_deadline);
       system.registry().erase(main_actor_name);
     }
     watched.emplace(last_patience + std::chrono::seconds{2}, system, exit_code);

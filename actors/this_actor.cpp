@@ -16,6 +16,8 @@ caf::abstract_actor* this_actor() noexcept {
 
 running_actor::running_actor(caf::abstract_actor& who) noexcept : before_(std::exchange(running, &who)) {}
 
+running_actor::running_actor() noexcept : before_(std::exchange(running, nullptr)) {}
+
 running_actor::~running_actor() {
   running = before_;
 }

@@ -12,6 +12,8 @@ caf::abstract_actor* this_actor() noexcept;
 class running_actor {
  public:
   explicit running_actor(caf::abstract_actor& who) noexcept;
+  /// Nobody: while an actor is being made, commands are not its maker's.
+  running_actor() noexcept;
   ~running_actor();
   running_actor(const running_actor&) = delete;
   running_actor& operator=(const running_actor&) = delete;

@@ -37,19 +37,19 @@ enum class errc : std::uint8_t {
   would_block,
   other, ///< An errno without a row in the table.
   // -- ours
-  aborted,       ///< The connection was aborted by its owner.
-  cancelled,     ///< The operation was called off by whoever began it.
-  closed,        ///< The connection, listener or socket is gone or going.
-  finished,      ///< Our side was finished before; nothing can be written any more.
-  idle,          ///< Nothing came and nothing went for the idle timeout.
+  aborted,   ///< The connection was aborted by its owner.
+  cancelled, ///< The operation was called off by whoever began it.
+  closed,    ///< The connection, listener or socket is gone or going.
+  finished,  ///< Our side was finished before; nothing can be written any more.
+  idle,      ///< Nothing came and nothing went for the idle timeout.
   invalid_endpoint,
-  owner_gone,    ///< The actor that owned the socket ended.
-  queue_full,    ///< The write queue is above its high mark: the write was refused.
-  shutting_down, ///< The loop is stopping.
-  unclaimed,     ///< An accepted connection got no owner within the handshake deadline.
+  owner_gone,         ///< The actor that owned the socket ended.
+  queue_full,         ///< The write queue is above its high mark: the write was refused.
+  shutting_down,      ///< The loop is stopping.
+  unclaimed,          ///< An accepted connection got no owner within the handshake deadline.
   unexpected_message, ///< A command that this kind of actor does not know.
-  write_stalled, ///< The peer took no byte for the write-stall timeout.
-  credit_stalled, ///< The owner held all of the read credit for the stall limit.
+  write_stalled,      ///< The peer took no byte for the write-stall timeout.
+  credit_stalled,     ///< The owner held all of the read credit for the stall limit.
 };
 
 /// One clear phrase for a person, without capital or full stop: "connection refused".

@@ -65,10 +65,24 @@ void connection::begin(bool claimed) noexcept {
 // -- operations: take note, and be served at the end of the turn ------------------------------
 
 bool connection::reserve(std::size_t bytes) noexcept {
-  if (reserved_.fetch_add(bytes, std::memory_order_relaxed) < options_.write_high_bytes)
+  if (bytes == 0) { // has room of its own: it is of use when the queue is full
+    if (marks_.fetch_add(1, std::memory_order_relaxed) <= options_.write_high_bytes / item_overhead_bytes)
+      return true;
+    marks_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  const auto room = bytes + item_overhead_bytes;
+  if (reserved_.fetch_add(room, std::memory_order_relaxed) < options_.write_high_bytes)
     return true;
-  reserved_.fetch_sub(bytes, std::memory_order_relaxed);
+  reserved_.fetch_sub(room, std::memory_order_relaxed);
   return false;
+}
+
+void connection::give_back(const write_item& item) noexcept {
+  if (item.payload.empty())
+    marks_.fetch_sub(1, std::memory_order_relaxed);
+  else
+    reserved_.fetch_sub(item.payload.size() + item_overhead_bytes, std::memory_order_relaxed);
 }
 
 errc connection::refusal() const noexcept {
@@ -90,7 +104,7 @@ errc connection::refusal() const noexcept {
 void connection::write(write_item& item) noexcept {
   item.what = write_item::kind::bytes;
   if (const auto cause = refusal(); cause != errc::none) {
-    reserved_.fetch_sub(item.payload.size(), std::memory_order_relaxed);
+    give_back(item);
     refuse(item, cause);
     return;
   }
@@ -190,6 +204,7 @@ void connection::claim() noexcept {
   if (claimed_)
     return;
   claimed_ = true;
+  last_activity_ = loop_.now(); // the idle time begins after the handshake
   if (state_ == connection_state::unclaimed)
     state_ = finish_queued_ ? connection_state::finished : connection_state::open;
   loop_.defer(*this);
@@ -263,8 +278,8 @@ void connection::on_send_failed(std::error_code cause) noexcept {
 }
 
 void connection::on_done(write_item& item, std::error_code cause) noexcept {
-  if (item.refusal == errc::none)
-    reserved_.fetch_sub(item.payload.size(), std::memory_order_relaxed);
+  if (item.refusal == errc::none && item.what == write_item::kind::bytes)
+    give_back(item);
   ++(cause ? counters_.writes_failed : counters_.writes_done);
   owner_.on_outcome(item, cause);
 }
@@ -468,7 +483,7 @@ namespace {
 
 /// The time at which `timeout` after `since` is over; never if the timeout is off.
 time_point after(time_point since, std::chrono::milliseconds timeout) noexcept {
-  return timeout.count() > 0 ? since + timeout : time_point::max();
+  return timeout.count() > 0 ? later(since, timeout) : time_point::max();
 }
 
 } // namespace
@@ -514,8 +529,8 @@ void connection::on_timer(time_point now) noexcept {
     if (over(phase_began_, options_.handshake_deadline))
       abort(close_reason::error, errc::unclaimed);
   } else if (over(last_activity_, options_.idle_timeout)) {
-    // After a stall, more may be ready than the backend has looked at yet.
-    if (reading_ && socket_.has_input())
+    // Bytes may wait that were not looked at: the loop was held up, or reading is paused, or waits for credit.
+    if (!read_ended_ && socket_.has_input())
       last_activity_ = now;
     else
       abort(close_reason::idle, errc::idle);

@@ -136,8 +136,13 @@ class connection final : stream_target, write_outcomes, deferred, timer {
 
   // -- writing -----------------------------------------------------------------------------
 
-  /// Reserves room for a write in the queue; to be called once before each `write`. `false`: above the high mark; then
-  /// call `refuse` instead. Any thread. One write may pass the mark, so that any size can be written.
+  /// What an item takes in memory besides its payload; it counts as room in the queue, so that a flood of small writes
+  /// is bounded too.
+  static constexpr std::size_t item_overhead_bytes = 128;
+
+  /// Reserves room for a write or a flush (no bytes) in the queue; to be called once before each `write`. `false`:
+  /// above the high mark; then call `refuse` instead. Any thread. One write may pass the mark, so that any size can be
+  /// written. Flushes have as much room of their own.
   bool reserve(std::size_t bytes) noexcept;
 
   /// Queues an item whose bytes are reserved (an empty payload is a flush).
@@ -197,6 +202,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void on_timer(time_point now) noexcept override;
 
   void push(write_item& item) noexcept;
+  void give_back(const write_item& item) noexcept;
   void refuse(write_item& item, errc cause) noexcept;
   void end_refused() noexcept;
   void send_queued() noexcept;
@@ -244,6 +250,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   connection_counters counters_;
   connection_options options_;
   stream_socket socket_;
+  std::atomic<std::size_t> marks_{0}; // empty items that are queued
   write_item* last_refused_ = nullptr;
   std::error_code read_cause_;
   std::error_code last_error_;

@@ -14,6 +14,13 @@ namespace actnet::net {
 using time_point = std::chrono::steady_clock::time_point;
 using duration = std::chrono::nanoseconds;
 
+/// The time `wait` after `since`; the latest time there is, if that lies beyond it.
+template <class Rep, class Period>
+time_point later(time_point since, std::chrono::duration<Rep, Period> wait) noexcept {
+  const auto room = std::chrono::duration_cast<std::chrono::duration<Rep, Period>>(time_point::max() - since);
+  return wait >= room ? time_point::max() : since + wait;
+}
+
 /// A clock that never goes backwards. Any thread may read it.
 class clock {
  public:

@@ -130,7 +130,7 @@ class epoll_backend final : public backend {
     void* target = nullptr;
     role kind = role::unused;
     bool cuts_reads = false; // a Unix stream
-    errc lost = errc::none; // why the stream was lost, if the kernel told it once and not through a read
+    errc lost = errc::none;  // why the stream was lost, if the kernel told it once and not through a read
     std::uint8_t aborted_in_a_row = 0;
     bool reading : 1 = false;
     bool readable : 1 = false;

@@ -96,7 +96,7 @@ TEST_CASE("refusals give back what they reserved, whatever the cause") {
   on.settle();
   for (std::uint64_t i = 0; i < 100; ++i)
     CHECK(s.outcome_of(10 + i)->cause == errc::finished);
-  CHECK(s.near.reserve(39'999));
+  CHECK(s.near.reserve(39'999 - net::connection::item_overhead_bytes));
   CHECK(s.near.reserve(1));
   CHECK_FALSE(s.near.reserve(1));
   CHECK(s.near.counters().writes_refused == 0);
@@ -184,14 +184,14 @@ TEST_CASE("a kernel without buffers is tried again and nothing is lost") { // F3
 TEST_CASE("room in the queue can be reserved from many threads, exactly to the mark") {
   stage on;
   connection_options options;
-  options.write_high_bytes = 100'000;
+  options.write_high_bytes = 1'000'000;
   auto& s = on.open(link::tcp, options);
   std::atomic<int> granted{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&] {
       for (int k = 0; k < 2'000; ++k)
-        if (s.near.reserve(100))
+        if (s.near.reserve(1'000 - net::connection::item_overhead_bytes))
           ++granted;
     });
   for (auto& each : threads)

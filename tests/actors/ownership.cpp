@@ -1,0 +1,299 @@
+// Who gets what: events for an owner that comes too late, outcomes for a handler that is still being made, and the end
+// of owners that keep handles, leave children behind or fail while they end.
+#include "support/actor_world.hpp"
+
+#include <caf/scoped_actor.hpp>
+
+#include <atomic>
+#include <stdexcept>
+
+using namespace actnet;
+using namespace actnet::test;
+
+namespace {
+
+net::endpoint at(std::uint16_t port) {
+  return net::endpoint::udp(*net::ip_address::parse("127.0.0.1"), port);
+}
+
+/// Until so many actors are left.
+void await_actors(actor_world& world, std::size_t count) {
+  const auto reached = eventually([&] { return world.live_actors() == count; });
+  INFO("live actors: " << world.live_actors());
+  REQUIRE(reached);
+}
+
+using counter = std::shared_ptr<std::atomic<int>>;
+
+/// Keeps the handle of a socket that it owns.
+class keeper final : public handler {
+ public:
+  using opening = std::function<handle(handler&, const net::endpoint&)>; ///< May connect to that endpoint.
+
+  keeper(caf::actor_config& cfg, opening open, net::endpoint to, journal_ptr log, counter destroyed)
+      : handler(cfg),
+        open_(std::move(open)),
+        to_(std::move(to)),
+        log_(std::move(log)),
+        destroyed_(std::move(destroyed)) {}
+  ~keeper() override { ++*destroyed_; }
+
+  caf::behavior make_behavior() override {
+    kept_ = open_(*this, to_);
+    return {
+        [this](const listening&) { log_->add("open"); },
+        [this](const connected&) { log_->add("open"); },
+        [this](const bound&) { log_->add("open"); },
+    };
+  }
+
+ private:
+  opening open_;
+  net::endpoint to_;
+  journal_ptr log_;
+  counter destroyed_;
+  handle kept_;
+};
+
+/// Answers a number with the next one.
+class child final : public handler {
+ public:
+  child(caf::actor_config& cfg, journal_ptr log) : handler(cfg), log_(std::move(log)) {}
+  caf::behavior make_behavior() override {
+    return {[](int n) { return n + 1; }};
+  }
+  void on_exit() override { log_->add("child ended"); }
+
+ private:
+  journal_ptr log_;
+};
+
+/// The last thing it does is to spawn a child on its own loop.
+class dying_parent final : public handler {
+ public:
+  dying_parent(caf::actor_config& cfg, journal_ptr log, std::promise<caf::actor>& born)
+      : handler(cfg), log_(std::move(log)), born_(born) {}
+  caf::behavior make_behavior() override {
+    return {[this](int) {
+      auto made = spawn_on<child>(*home(), log_);
+      quit();
+      born_.set_value(std::move(made));
+    }};
+  }
+
+ private:
+  journal_ptr log_;
+  std::promise<caf::actor>& born_;
+};
+
+/// Gives commands before it is fully made.
+class eager final : public probe {
+ public:
+  eager(caf::actor_config& cfg, connection c, journal_ptr log) : probe(cfg, std::move(c), std::move(log)) {
+    peer.write("hello", 8);
+  }
+  eager(caf::actor_config& cfg, datagram_socket s, journal_ptr log, net::endpoint to)
+      : probe(cfg, std::move(s), std::move(log)) {
+    socket.send_to(to, "hello", 7);
+  }
+};
+
+/// Ends at the first bytes, and fails at that.
+class failing_at_exit final : public handler {
+ public:
+  failing_at_exit(caf::actor_config& cfg, connection) : handler(cfg) {}
+  caf::behavior make_behavior() override {
+    return {[this](const stream::received&) { quit(); }};
+  }
+  void on_exit() override { throw std::runtime_error{"as ordered"}; }
+};
+
+} // namespace
+
+TEST_CASE("who is to own a connection that has ended is told of its end, once", "[ownership]") {
+  actor_world world;
+  const auto log = make_journal(), late_log = make_journal();
+  const auto owner = world.spawn(log), late = world.spawn(late_log);
+  tcp_pair pair;
+  const auto conn = world.adopt(pair, owner);
+  world.in(owner, [&](probe&) { conn.abort(); });
+  const auto end = with_cause("closed aborted", errc::aborted);
+  log->expect(end);
+  await_actors(world, 4); // two probes, in two counts
+  world.in(owner, [&](probe&) { conn.set_owner(late); });
+  late_log->expect(end);
+  world.settle();
+  CHECK(late_log->lines() == std::vector{end});
+  CHECK(log->lines() == std::vector{end});
+}
+
+TEST_CASE("who is to own a datagram socket that has ended is told of its end, once", "[ownership]") {
+  actor_world world;
+  const auto log = make_journal(), late_log = make_journal();
+  const auto owner = world.spawn(log), late = world.spawn(late_log);
+  datagram_socket it;
+  world.in(owner, [&](probe& self) { it = self.bind("127.0.0.1:0").start(); });
+  log->expect("bound");
+  world.in(owner, [&](probe& self) {
+    self.socket = {};
+    it.close();
+  });
+  log->expect("datagram closed requested");
+  await_actors(world, 4);
+  world.in(owner, [&](probe&) { it.set_owner(late); });
+  late_log->expect("datagram closed requested");
+  world.settle();
+  CHECK(late_log->lines() == std::vector<std::string>{"datagram closed requested"});
+  CHECK(log->count_like("datagram closed") == 1);
+}
+
+TEST_CASE("an owner that keeps the handle of its socket is destroyed when it has ended", "[ownership]") {
+  listening_peer server;
+  const auto where = *net::endpoint::parse("127.0.0.1:" + std::to_string(server.port()));
+  const auto [what, open] = GENERATE(table<std::string, keeper::opening>({
+      {"listener", [](handler& self, const net::endpoint&) { return self.listen("127.0.0.1:0").start(); }},
+      {"listener on every loop",
+       [](handler& self, const net::endpoint&) {
+         listen_options options;
+         options.shard = shard::reuse_port;
+         return self.listen("127.0.0.1:0", options).start();
+       }},
+      {"client of one connection", [](handler& self, const net::endpoint& to) { return self.connect_to(to).start(); }},
+      {"client",
+       [](handler& self, const net::endpoint& to) {
+         auto dialler = make_client(self.system(), caf::actor_cast<caf::actor>(&self));
+         dialler.connect(to);
+         return dialler;
+       }},
+      {"datagram socket", [](handler& self, const net::endpoint&) { return self.bind("127.0.0.1:0").start(); }},
+  }));
+  INFO(what);
+  actor_world world{2};
+  const auto log = make_journal();
+  const auto destroyed = std::make_shared<std::atomic<int>>(0);
+  auto who = spawn_on<keeper>(world.loop(), open, where, log, destroyed);
+  log->expect("open");
+  CHECK(*destroyed == 0);
+  world.kill(who);
+  who = nullptr;
+  await_actors(world, 0);
+  CHECK(eventually([&] { return *destroyed == 1; }));
+}
+
+TEST_CASE("a child that a handler with a loop of its own leaves there lives on", "[ownership]") {
+  actor_world world;
+  const auto log = make_journal();
+  std::promise<caf::actor> born;
+  caf::anon_send(spawn_at<dying_parent>(placement::own_loop, world.loop(), log, std::ref(born)), 1);
+  auto made = born.get_future();
+  REQUIRE(made.wait_for(default_deadline) == std::future_status::ready);
+  const auto left = made.get();
+  await_actors(world, 1); // the parent is gone
+  {
+    caf::scoped_actor self{world.system()};
+    std::optional<int> answer;
+    self->request(left, default_deadline, 41)
+        .receive([&](int n) { answer = n; }, [](const caf::error& why) { FAIL_CHECK(to_text(why)); });
+    CHECK(answer == 42);
+  }
+  world.kill(left);
+  log->expect("child ended");
+}
+
+TEST_CASE("the outcome of what a connection handler writes in its constructor is its own", "[ownership]") {
+  const auto where = GENERATE(placement::loop, placement::scheduler, placement::own_loop);
+  actor_world world;
+  const auto log = make_journal(), opener_log = make_journal();
+  const auto opener = world.spawn(opener_log);
+  listen_options options;
+  options.handlers = where;
+  world.in(opener, [&](probe& self) { self.listen("127.0.0.1:0", options).each<eager>(log); });
+  opener_log->expect("listening");
+  peer one{world.port_of(opener)};
+  CHECK(one.read_exactly(5) == "hello");
+  log->expect("written 8 5");
+  CHECK(opener_log->count_like("written") == 0);
+}
+
+TEST_CASE("the outcome of what a datagram handler sends in its constructor is its own", "[ownership]") {
+  const auto where = GENERATE(placement::loop, placement::scheduler, placement::own_loop);
+  actor_world world;
+  const auto log = make_journal(), opener_log = make_journal();
+  const auto opener = world.spawn(opener_log);
+  udp_peer far;
+  bind_options options;
+  options.handlers = where;
+  datagram_socket it;
+  world.in(opener, [&](probe& self) { it = self.bind("127.0.0.1:0", options).with<eager>(log, at(far.port())); });
+  CHECK(far.receive().payload == "hello");
+  log->expect("sent 7");
+  CHECK(opener_log->count_like("sent") == 0);
+  it.close();
+  log->expect("datagram closed requested");
+}
+
+TEST_CASE("a handler that throws while it ends costs its connection, not the process", "[ownership]") {
+  const auto where = GENERATE(placement::loop, placement::scheduler, placement::own_loop);
+  captured_log quiet;
+  actor_world world;
+  const auto log = make_journal();
+  const auto opener = world.spawn(log);
+  listen_options options;
+  options.handlers = where;
+  world.in(opener, [&](probe& self) { self.listen("127.0.0.1:0", options).each<failing_at_exit>(); });
+  log->expect("listening");
+  const auto port = world.port_of(opener);
+  for (int i = 0; i < 2; ++i) { // the second is served as the first
+    peer one{port};
+    one.send_all("end");
+    CHECK(one.await_end() == ending::reset);
+  }
+  const auto lines_that_say_so = [&] {
+    const auto lines = quiet.lines.lines();
+    return std::count_if(lines.begin(), lines.end(),
+                         [](const std::string& line) { return line.find("as ordered") != std::string::npos; });
+  };
+  const auto said = eventually([&] { return lines_that_say_so() > 0; });
+  INFO("the log:" << quiet.lines.text());
+  CHECK(said);
+  CHECK(world.of(opener, [](probe&) { return true; }));
+}
+
+TEST_CASE("times longer than the clock can count do not close a connection at once", "[ownership]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  tcp_pair pair;
+  const auto conn = world.adopt(pair, owner);
+  world.in(owner, [&](probe&) {
+    conn.set_deadline(std::chrono::nanoseconds::max());
+    conn.set_idle_timeout(std::chrono::milliseconds::max());
+  });
+  world.settle();
+  CHECK(world.info(conn).state == connection_state::open);
+  pair.far.send_all("still here");
+  log->expect("received still here");
+  CHECK(log->count_like("closed") == 0);
+}
+
+TEST_CASE("commands to a datagram socket are carried out in the order of a turn", "[ownership]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  datagram_socket it;
+  world.in(owner, [&](probe& self) { it = self.bind("127.0.0.1:0").start(); });
+  log->expect("bound");
+  udp_peer a, b, c;
+  world.in(owner, [&](probe&) {
+    it.send_to(at(a.port()), "to a", 1);
+    it.connect(at(b.port()));
+    it.send("to b", 2);
+    it.connect(at(c.port()));
+    it.send("to c", 3);
+  });
+  for (const auto* line : {"sent 1", "sent 2", "sent 3"})
+    log->expect(line);
+  CHECK(a.receive().payload == "to a");
+  CHECK(b.receive().payload == "to b");
+  CHECK(c.receive().payload == "to c");
+}
