@@ -67,6 +67,15 @@ TEST_CASE("variables are added and replaced", "[support]") {
   CHECK(program.output() == "replaced new /nowhere\n");
 }
 
+TEST_CASE("a program has no descriptors but its three streams", "[support]") {
+  baseline before;
+  const auto inherited = ::dup(STDERR_FILENO); // without FD_CLOEXEC, as some callers leave theirs
+  process program({.argv = {"sh", "-c", "cd /proc/$$/fd && echo *"}, .input = ""});
+  CHECK(program.wait() == exit_status{0, 0});
+  CHECK(program.output() == "0 1 2\n");
+  ::close(inherited);
+}
+
 TEST_CASE("a signal ends a program and is its status", "[support]") {
   baseline before;
   process program({.argv = {"sleep", "1000"}});
