@@ -28,6 +28,12 @@ void client_actor::begin() {
     connect(*birth_.only_remote, birth_.options.deadline, {birth_.owner, caf::make_message_id()});
 }
 
+void client_actor::cannot_begin(const caf::error& cause) {
+  if (birth_.only_remote)
+    refuse({birth_.owner, caf::make_message_id()}, *birth_.only_remote, cause);
+  let_go();
+}
+
 // -- connecting --------------------------------------------------------------------------------------
 
 void client_actor::connect(const net::endpoint& remote, std::chrono::milliseconds deadline, pending_request asked) {

@@ -32,6 +32,7 @@ class client_actor final : public lean_actor, private net::connect_target, priva
 
  private:
   void begin() override;
+  void cannot_begin(const caf::error& cause) override;
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;

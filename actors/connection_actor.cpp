@@ -100,6 +100,12 @@ void connection_actor::begin() {
     watch(owner_);
 }
 
+void connection_actor::cannot_begin(const caf::error& cause) {
+  ended_with_ = {net::close_reason::error, cause};
+  send(std::exchange(owner_, nullptr), caf::make_message_id(), ended_with_);
+  slot_ = nullptr;
+}
+
 // -- commands: noted in whoever's turn it is ---------------------------------------------------------
 
 void connection_actor::write(net::bytes payload, std::uint64_t token, caf::abstract_actor* sender) {
@@ -198,7 +204,8 @@ bool connection_actor::note(caf::mailbox_element& command) {
 
 void connection_actor::on_message(caf::mailbox_element& command) {
   if (command.mid.is_response()) { // to the one request it ever sends, `peer_finished`
-    stream_.end_was_handled();
+    if (command.sender == owner_)
+      stream_.end_was_handled();
     return;
   }
   auto& content = command.content();
@@ -262,6 +269,8 @@ void connection_actor::set_owner(const caf::strong_actor_ptr& owner) {
     return;
   if (owner_) {
     unwatch(owner_);
+    if (!stream_.has_items())
+      former_owners_.clear();
     former_owners_.push_back(owner_);
   }
   born_to(owner);

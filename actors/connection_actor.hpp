@@ -56,6 +56,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
 
   caf::strong_actor_ptr owner() const override { return owner_; }
   void begin() override;
+  void cannot_begin(const caf::error& cause) override;
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;

@@ -89,12 +89,15 @@ void datagram_actor::begin() {
   update_reading();
 }
 
+void datagram_actor::cannot_begin(const caf::error& cause) {
+  send(std::exchange(opener_, nullptr), caf::make_message_id(), bind_failed{wanted_local_, cause});
+}
+
 void datagram_actor::fail_to_open(std::error_code cause) {
   if (channel_ != net::channel::none)
     home().loop().io().close(std::exchange(channel_, net::channel::none));
   socket_.close();
-  send(opener_, caf::make_message_id(), bind_failed{wanted_local_, make_error(cause)});
-  opener_ = nullptr;
+  cannot_begin(make_error(cause));
   end(make_error(cause));
 }
 

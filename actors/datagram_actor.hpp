@@ -51,6 +51,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
 
   caf::strong_actor_ptr owner() const override { return owner_; }
   void begin() override;
+  void cannot_begin(const caf::error& cause) override;
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;

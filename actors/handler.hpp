@@ -23,6 +23,8 @@ namespace actnet {
 /// - `accepted`: the connection is aborted: nobody wants it;
 /// - any other request is answered with the error `unexpected_message`, any other message is logged and dropped.
 ///
+/// While an `.await` is pending, CAF 0.17.6 keeps everything else in the mailbox, exits and kills too: prefer `.then`.
+///
 /// A handler that ends normally closes its connection, one that fails or is killed aborts it. What an exception says is
 /// logged, and ends the actor.
 class handler : public hosted_actor {

@@ -32,7 +32,9 @@ void lean_actor::start() {
   if (home_.is_current()) {
     run_begin(this, nullptr);
   } else if (!home_.loop().post(&run_begin, this, nullptr)) {
-    end(make_error(errc::shutting_down));
+    const auto cause = make_error(errc::shutting_down);
+    cannot_begin(cause);
+    end(cause);
     intrusive_ptr_release(ctrl());
   }
 }

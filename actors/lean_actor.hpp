@@ -40,6 +40,9 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   /// The first thing it does on its loop.
   virtual void begin() = 0;
 
+  /// In place of `begin`, in the thread that called `start`, when the loop has ended: tells whom it would have told.
+  virtual void cannot_begin(const caf::error& cause) = 0;
+
   /// Gets a command at once, in the loop's thread but inside somebody else's turn: it may only note what is asked.
   /// Returns false to get it through `on_message` at the end of the turn.
   virtual bool note(caf::mailbox_element& command) = 0;

@@ -78,16 +78,21 @@ std::error_code listener_actor::open() {
   return {};
 }
 
+void listener_actor::cannot_begin(const caf::error& cause) {
+  socket_.close();
+  shards_.clear();
+  if (is_leader())
+    send(plan_->owner, caf::make_message_id(), listen_failed{plan_->local, cause});
+  else
+    net::log(net::log_level::error, "accept", local_.to_string() + ": a shard cannot listen: " + to_text(cause));
+  plan_.reset();
+}
+
 void listener_actor::begin() {
   if (auto cause = open()) {
-    socket_.close();
-    shards_.clear();
-    if (is_leader())
-      send(plan_->owner, caf::make_message_id(), listen_failed{plan_->local, make_error(cause)});
-    else
-      net::log(net::log_level::error, "accept", local_.to_string() + ": a shard cannot listen: " + cause.message());
-    end(make_error(cause));
-    plan_.reset();
+    const auto failed = make_error(cause);
+    cannot_begin(failed);
+    end(failed);
     return;
   }
   if (is_leader() && plan_->owner) {

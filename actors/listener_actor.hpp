@@ -50,6 +50,7 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
                                        caf::strong_actor_ptr leader, net::listener_socket socket);
 
   void begin() override;
+  void cannot_begin(const caf::error& cause) override;
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;

@@ -1,9 +1,11 @@
 #include "actnet/actors/main_actor.hpp"
 
 #include "actnet/actors/errors.hpp"
+#include "actnet/actors/loop_host.hpp"
 
 #include <caf/actor_registry.hpp>
 #include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
 #include <caf/system_messages.hpp>
 
 #include <algorithm>
@@ -14,7 +16,6 @@ namespace actnet {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 /// What those who were told to drain get beyond the deadline to end by themselves.
 constexpr milliseconds grace{100};
@@ -68,11 +69,6 @@ caf::behavior main_actor::make_behavior() {
         begun_ = true;
         end_if_alone();
       },
-      [this](program_overdue) {
-        if (steady_clock::now() >= *drain_until_)
-          for (const auto& child : children_)
-            send_exit(child, caf::exit_reason::kill);
-      },
       [this](const listening& l) { say("listening on " + l.local.to_string()); },
       [this](const bound& b) { say("listening on " + b.local.to_string()); },
       [this](const listen_failed& f) { give_up("listen on", f.local, f.cause); },
@@ -101,7 +97,14 @@ void main_actor::give_up(const char* what, const net::endpoint& where, const caf
         milliseconds{0}});
 }
 
+/// The drain deadline is over.
+void main_actor::on_timer(net::time_point) noexcept {
+  for (const auto& child : children_)
+    caf::anon_send_exit(child, caf::exit_reason::kill);
+}
+
 void main_actor::on_exit() {
+  home()->loop().timers().cancel(*this);
   outcome_.ended(exit_code_);
 }
 
@@ -123,14 +126,14 @@ void main_actor::stop(const program_stop& order) {
   if (order.exit_code != 0)
     exit_code_ = order.exit_code;
   const auto deadline = order.drain_deadline.value_or(drain_deadline_);
-  const auto until = net::later(steady_clock::now(), deadline);
+  const auto until = net::later(home()->loop().now(), deadline);
   if (drain_until_ && *drain_until_ <= until)
     return;
   drain_until_ = until;
   outcome_.draining(deadline);
   for (const auto& child : children_)
     send(caf::actor_cast<caf::actor>(child), drain{deadline});
-  delayed_send(this, deadline + grace, program_overdue{});
+  home()->loop().timers().arm(*this, net::later(until, grace));
   end_if_alone();
 }
 
@@ -141,7 +144,7 @@ void main_actor::say(const std::string& line) const {
 milliseconds main_actor::patience_left() const {
   if (!drain_until_)
     return milliseconds::max();
-  return std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(*drain_until_ - steady_clock::now()));
+  return std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(*drain_until_ - home()->loop().now()));
 }
 
 void main_actor::end_if_alone() {

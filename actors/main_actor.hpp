@@ -2,6 +2,8 @@
 #pragma once
 
 #include "actnet/actors/handler.hpp"
+#include "actnet/net/loop/clock.hpp"
+#include "actnet/net/loop/timers.hpp"
 
 #include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -40,9 +42,6 @@ struct program_joined {
 /// To the main actor, from itself: what the program began with has been dealt with.
 struct program_begun {};
 
-/// To the main actor, from itself: the drain deadline is over.
-struct program_overdue {};
-
 /// The main actor's name in the system's registry while `actnet::run` runs.
 constexpr caf::atom_value main_actor_name = caf::atom("actnetmain");
 
@@ -58,7 +57,7 @@ struct program_outcome {
 /// sentence and exit code 1 when one of its sockets cannot be opened, and ends it with 0 once all it opened and all
 /// that joined is gone. When told to stop, it sends `drain` to all of them, and kills what is left after the deadline.
 /// Of several complaints the first is told.
-class main_actor final : public handler {
+class main_actor final : public handler, private net::timer {
  public:
   main_actor(caf::actor_config& cfg, std::string program, std::chrono::milliseconds drain_deadline, main_function fun,
              program_outcome& outcome);
@@ -81,6 +80,7 @@ class main_actor final : public handler {
   void give_up(const char* what, const net::endpoint& where, const caf::error& cause);
   void say(const std::string& line) const;
   void end_if_alone();
+  void on_timer(net::time_point now) noexcept override;
   std::chrono::milliseconds patience_left() const;
 
   const std::string program_;
@@ -89,7 +89,7 @@ class main_actor final : public handler {
   program_outcome& outcome_;
   std::set<caf::actor_addr> children_;
   std::set<caf::actor_addr> services_;
-  std::optional<std::chrono::steady_clock::time_point> drain_until_;
+  std::optional<net::time_point> drain_until_;
   bool begun_ = false;
   int exit_code_ = 0;
 };
@@ -100,4 +100,3 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_abort)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_joined)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_begun)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_overdue)

@@ -74,7 +74,8 @@ struct set_idle_timeout {
   std::chrono::milliseconds timeout{0};
 };
 
-/// Gives the connection an owner, or a new one. The answer is the last thing the old owner gets.
+/// Gives the connection an owner, or a new one, who is told of the peer's end even if that came before. After the
+/// answer the old owner gets no more events, only the outcomes of what it ordered.
 struct set_owner {
   caf::strong_actor_ptr owner;
 };

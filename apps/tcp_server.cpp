@@ -63,11 +63,7 @@ int main(int argc, char** argv) {
         return a.connection.abort();
       door.stop_listening();
       const auto handler = actnet::spawn_on<sink>(*self.home(), a.connection, output, true);
-      const actnet::stream::set_owner claim{caf::actor_cast<caf::strong_actor_ptr>(handler)};
-      a.connection.request(&self, claim).then([](caf::ok_atom) {}, [handler](const caf::error&) { // reset meanwhile
-        caf::anon_send(handler, actnet::stream::closed{actnet::close_reason::peer_reset,
-                                                       actnet::make_error(actnet::errc::connection_reset)});
-      });
+      a.connection.set_owner(handler);
     }};
   });
 }

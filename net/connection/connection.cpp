@@ -201,13 +201,15 @@ void connection::end_was_handled() noexcept {
 }
 
 void connection::claim() noexcept {
-  if (claimed_)
+  loop_.defer(*this);
+  if (claimed_) {
+    end_told_ = end_handled_ = false;
     return;
+  }
   claimed_ = true;
   last_activity_ = loop_.now(); // the idle time begins after the handshake
   if (state_ == connection_state::unclaimed)
     state_ = finish_queued_ ? connection_state::finished : connection_state::open;
-  loop_.defer(*this);
 }
 
 void connection::set_idle_timeout(std::chrono::milliseconds timeout) noexcept {

@@ -81,7 +81,7 @@ struct connection_options {
   std::uint32_t write_high_bytes = 1024 * 1024;
   std::chrono::milliseconds handshake_deadline{5'000}; ///< For an accepted connection to be claimed.
   std::chrono::milliseconds idle_timeout{0};           ///< Without a byte in either direction.
-  std::chrono::milliseconds close_timeout{5'000};      ///< Without progress while closing.
+  std::chrono::milliseconds close_timeout{5'000};      ///< Of closing: without progress, then for the peer's end.
   std::chrono::milliseconds write_stall{30'000};       ///< Without the peer taking a byte of what is queued.
   std::chrono::milliseconds credit_stall_warning{5'000};
   std::chrono::milliseconds credit_stall_limit{60'000};
@@ -167,7 +167,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
 
   // -- settings and state ------------------------------------------------------------------
 
-  /// Gives it an owner, or another one; the first ends `unclaimed`.
+  /// Gives it an owner, or another one; the first ends `unclaimed`. Another one is told of the peer's end again.
   void claim() noexcept;
   void set_idle_timeout(std::chrono::milliseconds timeout) noexcept;
   /// The connection ends with `deadline` at that time. None: no deadline.
@@ -183,6 +183,8 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   bool starved() const noexcept { return starved_; }
   std::uint64_t credit_outstanding() const noexcept { return credit_->outstanding(); }
   std::size_t queued_bytes() const noexcept { return queue_.size_bytes(); }
+  /// Whether the outcome of an item is still to come.
+  bool has_items() const noexcept { return first_refused_ || !queue_.empty(); }
   /// The descriptor; empty once closed.
   stream_socket& socket() noexcept { return socket_; }
   /// Whether it is queued for the end of the turn; it must not go away while it is.

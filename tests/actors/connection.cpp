@@ -301,6 +301,46 @@ TEST_CASE("a connection gets a new owner, and the answer is the last thing that 
   CHECK(s.log->lines() == std::vector<std::string>{"handed over"});
 }
 
+TEST_CASE("a new owner hears of the peer's end that came before it, and may go on writing", "[connection]") {
+  stage s;
+  const auto log = make_journal();
+  const auto heir = s.world.spawn(log);
+  s.pair.far.finish();
+  s.log->expect("peer_finished");
+  s.own([&](probe&) { s.conn.set_owner(heir); });
+  log->expect("peer_finished");
+  s.world.in(heir, [&](probe&) {
+    s.conn.write("from the heir");
+    s.conn.finish();
+  });
+  CHECK(s.pair.far.read_to_end() == "from the heir");
+  log->expect("closed both_finished");
+  CHECK(s.log->lines() == std::vector<std::string>{"peer_finished"});
+}
+
+TEST_CASE("a peer's end that the old owner has not looked at is the new owner's to deal with", "[connection]") {
+  actor_world world{2};
+  const auto old_log = make_journal(), log = make_journal();
+  const auto owner = world.spawn(old_log, {}, 1), heir = world.spawn(log);
+  std::promise<void> go_on;
+  tcp_pair pair;
+  const auto conn = world.adopt(pair, owner);
+  REQUIRE(world.info(conn).state == net::connection_state::open);
+  std::promise<void> busy;
+  caf::anon_send(owner, perform{[&](probe&) {
+                   busy.set_value();
+                   go_on.get_future().wait();
+                 }});
+  busy.get_future().wait();
+  pair.far.finish();
+  CHECK(eventually([&] { return world.info(conn).state == net::connection_state::peer_finished; }));
+  world.in(heir, [&](probe&) { conn.set_owner(heir); });
+  log->expect("closed peer_finished");
+  CHECK(log->lines() == std::vector<std::string>{"peer_finished", "closed peer_finished"});
+  go_on.set_value();
+  old_log->expect("peer_finished");
+}
+
 TEST_CASE("an accepted connection waits for its owner, and is aborted when none comes in time", "[connection]") {
   net::manual_clock time;
   actor_world world{1, &time};

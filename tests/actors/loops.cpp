@@ -121,6 +121,33 @@ TEST_CASE("what begins on a loop that is stopping ends at once", "[loops]") {
   CHECK(quiet.lines.count_like("shutdown") == 0);
 }
 
+TEST_CASE("what is opened when the loops have ended fails, and says so", "[loops]") {
+  captured_log quiet;
+  const auto log = make_journal();
+  const auto owner_class = [log](caf::event_based_actor*) -> caf::behavior {
+    return {[log](const listen_failed& f) { log->add(with_cause("listen_failed", f.cause)); },
+            [log](const connect_failed& f) { log->add(with_cause("connect_failed", f.cause)); },
+            [log](const bind_failed& f) { log->add(with_cause("bind_failed", f.cause)); },
+            [log](const stream::closed& c) { log->add(with_cause("closed", c.cause)); }};
+  };
+  config cfg;
+  cfg.loops.count = 1;
+  caf::actor_system system{cfg};
+  const auto owner = system.spawn(owner_class);
+  loops::of(system).at(0).stop();
+  listen(system, "127.0.0.1:0").owned_by(owner).start();
+  log->expect(with_cause("listen_failed", errc::shutting_down));
+  connect_to(system, "127.0.0.1:1").owned_by(owner).start();
+  log->expect(with_cause("connect_failed", errc::shutting_down));
+  bind(system, "127.0.0.1:0").owned_by(owner).start();
+  log->expect(with_cause("bind_failed", errc::shutting_down));
+  tcp_pair pair;
+  REQUIRE(adopt_connection(system, pair.near.release(), owner));
+  log->expect(with_cause("closed", errc::shutting_down));
+  CHECK(pair.far.await_end() == ending::finished);
+  caf::anon_send_exit(owner, caf::exit_reason::kill);
+}
+
 TEST_CASE("a thousand idle connections use no time and wake nobody", "[loops]") {
   REQUIRE(can_open(2'200));
   actor_world world{2};
