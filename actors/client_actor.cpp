@@ -182,12 +182,15 @@ void client_actor::on_message(caf::mailbox_element& command) {
     finish_if_done();
   } else if (content.match_elements<actnet::connect>()) {
     const auto order = content.get_as<actnet::connect>(0);
+    auto asked = answer_later(command);
+    if (!asked.sender) // no actor's code gave the command
+      asked.sender = birth_.owner;
     if (connecting())
-      refuse(answer_later(command), order.remote, make_error(errc::already_connected, "a connect is under way"));
+      refuse(asked, order.remote, make_error(errc::already_connected, "a connect is under way"));
     else if (draining_ || birth_.only_remote)
-      refuse(answer_later(command), order.remote, make_error(errc::closed));
+      refuse(asked, order.remote, make_error(errc::closed));
     else
-      connect(order.remote, order.deadline, answer_later(command));
+      connect(order.remote, order.deadline, std::move(asked));
   } else if (content.match_elements<cancel_connect>()) {
     if (connecting()) {
       stop_attempt();

@@ -65,6 +65,15 @@ TEST_CASE("a client connects as often as it is told, and whoever asks owns the c
   s.log->expect("closed peer_finished", 3);
 }
 
+TEST_CASE("what is told to a client by no actor is its owner's", "[client]") {
+  stage s;
+  listening_peer server;
+  s.it.connect(at(server.port())); // in the test's thread
+  s.log->expect("connected");
+  server.accept().send_all("hello");
+  s.log->expect("received hello");
+}
+
 TEST_CASE("a refused connect says so, and the next one may succeed", "[client]") {
   stage s;
   s.connect(unused_port());
