@@ -24,6 +24,10 @@ void connection::write(std::string_view text, std::uint64_t token) const {
   write(net::bytes::copy(text), token);
 }
 
+void connection::write_file(std::string path, std::uint64_t offset, std::uint64_t count, std::uint64_t token) const {
+  tell(stream::write_file{std::move(path), offset, count, token});
+}
+
 void connection::flush(std::uint64_t token) const {
   tell(stream::flush{token});
 }

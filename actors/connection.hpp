@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace actnet {
@@ -24,6 +25,8 @@ class connection : public handle {
   /// Any size is taken while the write queue is below its high mark; see `stream::written`.
   void write(net::bytes payload, std::uint64_t token = 0) const;
   void write(std::string_view text, std::uint64_t token = 0) const;
+  /// `count` bytes from `offset` on; 0: all up to the file's end.
+  void write_file(std::string path, std::uint64_t offset = 0, std::uint64_t count = 0, std::uint64_t token = 0) const;
   void flush(std::uint64_t token) const;
   void finish() const;
   void close() const;

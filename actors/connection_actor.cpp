@@ -177,6 +177,15 @@ bool connection_actor::note(caf::mailbox_element& command) {
     else
       item->full = true;
     queue(item);
+  } else if (content.match_elements<stream::write_file>()) {
+    auto item = make_item();
+    const auto& order = content.get_as<stream::write_file>(0);
+    item->token = order.token;
+    if (stream_.reserve(0))
+      item->file = std::make_unique<net::file_source>(order.path, order.offset, order.count);
+    else
+      item->full = true;
+    queue(item);
   } else if (content.match_elements<stream::flush>()) {
     auto item = make_item();
     item->token = content.get_as<stream::flush>(0).token;
@@ -258,6 +267,8 @@ void connection_actor::after_end(caf::mailbox_element& command) {
     answer(command, gone);
   else if (content.match_elements<stream::write>())
     send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::write>(0).token, 0, gone});
+  else if (content.match_elements<stream::write_file>())
+    send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::write_file>(0).token, 0, gone});
   else if (content.match_elements<stream::flush>())
     send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::flush>(0).token, 0, gone});
   else if (content.match_elements<stream::finish>())
@@ -393,6 +404,8 @@ stream::info connection_actor::describe() {
   if (const auto deadline = stream_.deadline())
     info.deadline_in = *deadline - home().loop().now();
   info.last_error = make_error(stream_.last_error());
+  if (auto peer = socket.credentials())
+    info.credentials = *peer;
   if (socket && peer_.transport() == net::transport::tcp) {
     tcp_info details{};
     socklen_t size = sizeof details;

@@ -45,7 +45,7 @@ caf::strong_actor_ptr datagram_actor::make(loop_host& home, net::endpoint local,
 // -- beginning ---------------------------------------------------------------------------------------
 
 std::error_code datagram_actor::open() {
-  auto opened = net::datagram_socket::open(wanted_local_, options_.sockets.list);
+  auto opened = net::datagram_socket::open(wanted_local_, options_.sockets.list, options_.path_mode);
   if (!opened)
     return opened.error();
   socket_ = std::move(*opened);
@@ -109,14 +109,12 @@ void datagram_actor::born_to(caf::strong_actor_ptr owner) {
 // -- sending -----------------------------------------------------------------------------------------
 
 /// An empty datagram takes room in the queue too.
-std::size_t datagram_actor::weight(std::size_t payload_bytes) noexcept {
-  return payload_bytes + sizeof(outgoing);
-}
-
-bool datagram_actor::reserve(std::size_t bytes) noexcept {
-  if (reserved_.fetch_add(weight(bytes), std::memory_order_relaxed) < options_.write_high_bytes)
+bool datagram_actor::reserve(outgoing& item, std::size_t payload_bytes) noexcept {
+  item.room = payload_bytes + sizeof(outgoing);
+  if (reserved_.fetch_add(item.room, std::memory_order_relaxed) < options_.write_high_bytes)
     return true;
-  reserved_.fetch_sub(weight(bytes), std::memory_order_relaxed);
+  reserved_.fetch_sub(item.room, std::memory_order_relaxed);
+  item.refusal = errc::queue_full;
   return false;
 }
 
@@ -133,10 +131,8 @@ void datagram_actor::send_datagram(net::bytes payload, std::optional<net::endpoi
   item.token = token;
   if (sender)
     item.sender = caf::strong_actor_ptr{sender->ctrl()};
-  if (reserve(payload.size()))
+  if (reserve(item, payload.size()))
     item.payload = std::move(payload);
-  else
-    item.refusal = errc::queue_full;
   if (home().is_current()) {
     queue(std::move(item));
     return;
@@ -170,7 +166,7 @@ void datagram_actor::queue(outgoing item) noexcept {
     passed_high_ = true;
   }
   if (item.refusal == errc::none && (ended() || closing_ || abort_asked_)) {
-    reserved_.fetch_sub(weight(item.payload.size()), std::memory_order_relaxed);
+    reserved_.fetch_sub(item.room, std::memory_order_relaxed);
     item.payload = {};
     item.refusal = errc::closed;
   }
@@ -181,7 +177,31 @@ void datagram_actor::queue(outgoing item) noexcept {
   defer();
 }
 
+net::result<net::bytes> datagram_actor::content_of(net::file_source& file) {
+  if (auto opened = file.open(); !opened)
+    return net::failure{opened.error()};
+  if (file.size() > net::file_source::buffer_bytes)
+    return net::failure{errc::message_too_large};
+  if (file.size() == 0)
+    return net::bytes{};
+  file.copy_from_now_on();
+  const auto all = file.copy(0);
+  if (!all)
+    return net::failure{all.error()};
+  if (all->size() < file.size())
+    return net::failure{errc::file_too_short};
+  return net::bytes::copy(*all);
+}
+
 std::optional<net::datagram_target::outgoing> datagram_actor::next_datagram() noexcept {
+  while (!queue_.empty() && queue_.front().file) {
+    auto content = content_of(*queue_.front().file);
+    queue_.front().file = nullptr;
+    if (content)
+      queue_.front().payload = std::move(*content);
+    else
+      on_datagram_sent(content.error());
+  }
   if (queue_.empty())
     return std::nullopt;
   const auto& next = queue_.front();
@@ -191,7 +211,7 @@ std::optional<net::datagram_target::outgoing> datagram_actor::next_datagram() no
 void datagram_actor::on_datagram_sent(std::error_code cause) noexcept {
   auto item = std::move(queue_.front());
   queue_.pop_front();
-  reserved_.fetch_sub(weight(item.payload.size()), std::memory_order_relaxed);
+  reserved_.fetch_sub(item.room, std::memory_order_relaxed);
   if (cause) {
     ++counters_.send_failed;
   } else {
@@ -323,18 +343,24 @@ bool datagram_actor::note(caf::mailbox_element& command) {
     close_within(close_timeout);
     return !command.mid.is_request(); // which is answered at the end of the turn
   }
-  if (!content.match_elements<datagram::send>())
-    return false;
-  auto& order = content.get_as<datagram::send>(0);
   outgoing item;
-  item.to = order.to;
-  item.token = order.token;
   item.sender = command.sender;
   item.request = command.mid;
-  if (reserve(order.payload.size()))
-    item.payload = order.payload;
-  else
-    item.refusal = errc::queue_full;
+  if (content.match_elements<datagram::send>()) {
+    const auto& order = content.get_as<datagram::send>(0);
+    item.to = order.to;
+    item.token = order.token;
+    if (reserve(item, order.payload.size()))
+      item.payload = order.payload;
+  } else if (content.match_elements<datagram::send_file>()) {
+    const auto& order = content.get_as<datagram::send_file>(0);
+    item.to = order.to;
+    item.token = order.token;
+    if (reserve(item, order.path.size()))
+      item.file = std::make_unique<net::file_source>(order.path, order.offset, order.count);
+  } else {
+    return false;
+  }
   queue(std::move(item));
   return true;
 }
@@ -415,6 +441,9 @@ void datagram_actor::after_end(caf::mailbox_element& command) {
   else if (content.match_elements<datagram::send>())
     send(command.sender, caf::make_message_id(),
          datagram::sent{content.get_as<datagram::send>(0).token, make_error(errc::closed)});
+  else if (content.match_elements<datagram::send_file>())
+    send(command.sender, caf::make_message_id(),
+         datagram::sent{content.get_as<datagram::send_file>(0).token, make_error(errc::closed)});
 }
 
 datagram::info datagram_actor::describe() {

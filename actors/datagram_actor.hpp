@@ -33,6 +33,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
  private:
   struct outgoing {
     net::bytes payload;
+    std::unique_ptr<net::file_source> file; // read into `payload` when its turn comes
+    std::size_t room = 0;                   // reserved for it
     std::optional<net::endpoint> to;
     std::uint64_t token = 0;
     caf::strong_actor_ptr sender;
@@ -70,9 +72,9 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
 
   void fail_to_open(std::error_code cause);
   std::error_code open();
-  bool reserve(std::size_t bytes) noexcept;
-  static std::size_t weight(std::size_t payload_bytes) noexcept;
+  bool reserve(outgoing& item, std::size_t payload_bytes) noexcept;
   void queue(outgoing item) noexcept;
+  static net::result<net::bytes> content_of(net::file_source& file);
   static void run_queue(void* self, void* item) noexcept;
   void tell_outcome(outgoing& item, std::error_code cause);
   void born_to(caf::strong_actor_ptr owner);

@@ -35,6 +35,11 @@ void datagram_socket::send_to(const net::endpoint& to, std::string_view text, st
   send_to(to, net::bytes::copy(text), token);
 }
 
+void datagram_socket::send_file(const net::endpoint& to, std::string path, std::uint64_t offset, std::uint64_t count,
+                                std::uint64_t token) const {
+  tell(datagram::send_file{std::move(path), to, offset, count, token});
+}
+
 void datagram_socket::connect(const net::endpoint& peer) const {
   tell(datagram::connect{peer});
 }

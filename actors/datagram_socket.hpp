@@ -7,6 +7,7 @@
 #include "actnet/net/bytes/bytes.hpp"
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace actnet {
@@ -26,6 +27,9 @@ class datagram_socket : public handle {
   void send(std::string_view text, std::uint64_t token = 0) const;
   void send_to(const net::endpoint& to, net::bytes payload, std::uint64_t token = 0) const;
   void send_to(const net::endpoint& to, std::string_view text, std::uint64_t token = 0) const;
+  /// `count` bytes from `offset` on; 0: all up to the file's end.
+  void send_file(const net::endpoint& to, std::string path, std::uint64_t offset = 0, std::uint64_t count = 0,
+                 std::uint64_t token = 0) const;
   void connect(const net::endpoint& peer) const;
   void disconnect() const;
   void join_group(net::join_group group) const;

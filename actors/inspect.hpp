@@ -43,6 +43,20 @@ typename Inspector::result_type inspect(Inspector& f, bytes& x) {
       [](bytes& b, const std::string& s) { b = bytes::copy(s); });
 }
 
+/// As numbers.
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, peer_credentials& x) {
+  return actnet::detail::inspect_as(
+      f, x,
+      [](const peer_credentials& c) {
+        return std::vector<std::int64_t>{c.process, c.user, c.group};
+      },
+      [](peer_credentials& c, const std::vector<std::int64_t>& n) {
+        if (n.size() == 3)
+          c = {static_cast<pid_t>(n[0]), static_cast<uid_t>(n[1]), static_cast<gid_t>(n[2])};
+      });
+}
+
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, endpoint& x) {
   return actnet::detail::inspect_as(
@@ -188,6 +202,11 @@ typename Inspector::result_type inspect(Inspector& f, written& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, write_file& x) {
+  return f(caf::meta::type_name("actnet::stream::write_file"), x.path, x.offset, x.count, x.token);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, finished& x) {
   return f(caf::meta::type_name("actnet::stream::finished"), x.cause);
 }
@@ -197,7 +216,7 @@ typename Inspector::result_type inspect(Inspector& f, info& x) {
   return f(caf::meta::type_name("actnet::stream::info"), x.state, x.local, x.peer, x.bytes_received, x.bytes_sent,
            x.reads, x.writes_done, x.writes_failed, x.writes_refused, x.queued_bytes, x.credit_outstanding,
            x.reading_paused, x.starved, x.deadline_in, x.last_error, x.round_trip_time, x.congestion_window,
-           x.retransmits);
+           x.retransmits, x.credentials);
 }
 
 template <class Inspector>
@@ -288,6 +307,12 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, send& x) {
   detail::optional_endpoint to{x.to};
   return f(caf::meta::type_name("actnet::datagram::send"), x.payload, to, x.token);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, send_file& x) {
+  detail::optional_endpoint to{x.to};
+  return f(caf::meta::type_name("actnet::datagram::send_file"), x.path, to, x.offset, x.count, x.token);
 }
 
 template <class Inspector>

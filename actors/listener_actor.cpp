@@ -44,6 +44,7 @@ std::error_code listener_actor::open() {
     wanted.backlog = options.backlog;
     wanted.reuse_address = options.reuse_address;
     wanted.v6_only = options.v6_only;
+    wanted.path_mode = options.path_mode;
     const auto sharded = options.shard == shard::reuse_port && plan_->local.is_ip() && plan_->all.size() > 1;
     wanted.reuse_port = sharded;
     sharded_ = sharded;

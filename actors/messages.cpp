@@ -10,6 +10,7 @@ void announce_messages(caf::actor_system_config& cfg) {
   cfg.add_message_type<net::bytes>("actnet::net::bytes");
   cfg.add_message_type<net::endpoint>("actnet::net::endpoint");
   cfg.add_message_type<stream::write>("actnet::stream::write");
+  cfg.add_message_type<stream::write_file>("actnet::stream::write_file");
   cfg.add_message_type<stream::flush>("actnet::stream::flush");
   cfg.add_message_type<stream::finish>("actnet::stream::finish");
   cfg.add_message_type<stream::close>("actnet::stream::close");
@@ -42,6 +43,7 @@ void announce_messages(caf::actor_system_config& cfg) {
   cfg.add_message_type<datagram::writable>("actnet::datagram::writable");
   cfg.add_message_type<datagram::closed>("actnet::datagram::closed");
   cfg.add_message_type<datagram::send>("actnet::datagram::send");
+  cfg.add_message_type<datagram::send_file>("actnet::datagram::send_file");
   cfg.add_message_type<datagram::info>("actnet::datagram::info");
   cfg.add_message_type<datagram::join_group>("actnet::datagram::join_group");
   cfg.add_message_type<datagram::leave_group>("actnet::datagram::leave_group");

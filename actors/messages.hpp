@@ -43,6 +43,17 @@ struct flush {
   std::uint64_t token = 0;
 };
 
+/// Sends `count` bytes of a regular file from `offset` on (0: up to its end), after everything queued before. Answered
+/// by `written`. The file is opened when its turn comes; while its bytes are read from a disk the loop waits for them.
+/// A file that cannot be opened, or is too short by then, fails with none of it sent. If it becomes shorter on the way
+/// the connection ends with `closed{error, file_too_short}`: the peer could not tell where the next write begins.
+struct write_file {
+  std::string path;
+  std::uint64_t offset = 0;
+  std::uint64_t count = 0;
+  std::uint64_t token = 0;
+};
+
 /// Sends the end of our side (FIN) after what is queued; reading goes on. Answered by `finished`.
 struct finish {};
 
@@ -119,6 +130,7 @@ struct info {
   std::chrono::microseconds round_trip_time{0};
   std::uint32_t congestion_window = 0; ///< Segments.
   std::uint32_t retransmits = 0;       ///< Segments, since the beginning.
+  net::peer_credentials credentials;   ///< Of a Unix peer, otherwise zeros.
 };
 
 // -- events: the connection to its owner -------------------------------------------------------
@@ -152,6 +164,16 @@ namespace datagram {
 struct send {
   bytes payload;
   std::optional<endpoint> to;
+  std::uint64_t token = 0;
+};
+
+/// The same with `count` bytes of a regular file from `offset` on (0: up to its end), read when its turn comes. More
+/// than 64 KiB are `message_too_large`.
+struct send_file {
+  std::string path;
+  std::optional<endpoint> to;
+  std::uint64_t offset = 0;
+  std::uint64_t count = 0;
   std::uint64_t token = 0;
 };
 

@@ -52,6 +52,7 @@ struct listen_options {
   placement handlers = placement::loop;
   bool reuse_address = true;
   std::optional<bool> v6_only;
+  std::optional<mode_t> path_mode;             ///< Who may connect to a Unix path; none: as the umask says.
   std::chrono::milliseconds accept_pause{100}; ///< When descriptors or memory have run out.
   socket_options sockets;                      ///< Set on each accepted connection. TCP: no_delay is set before.
   connection_options connection = server_defaults();
@@ -66,6 +67,7 @@ struct listen_options {
 struct connect_options {
   std::chrono::milliseconds deadline{5'000}; ///< Zero: as long as the kernel tries.
   std::optional<net::endpoint> local;        ///< Where to connect from.
+  bool same_loop = false;                    ///< As its opener, if that lives on one; else dealt out in turn.
   placement handlers = placement::loop;
   socket_options sockets; ///< TCP: no_delay is set before.
   connection_options connection;
@@ -75,6 +77,7 @@ struct bind_options {
   std::uint32_t read_credit_bytes = 256 * 1024;
   std::uint32_t write_low_bytes = 64 * 1024;
   std::uint32_t write_high_bytes = 1024 * 1024;
+  std::optional<mode_t> path_mode; ///< Who may send to a Unix path; none: as the umask says.
   placement handlers = placement::loop;
   socket_options sockets;
 };

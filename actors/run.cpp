@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
@@ -254,13 +255,31 @@ std::optional<int> parse_command_line(CLI::App& cli, int argc, char** argv) {
   return std::nullopt;
 }
 
-std::string mistake_in_tcp_endpoint(const std::string& text) {
+namespace {
+
+std::string mistake_in(const std::string& text, std::initializer_list<net::transport> fit, const char* expected) {
   const auto parsed = net::endpoint::parse(text);
   if (!parsed)
     return parsed.error().message(text);
-  if (parsed->transport() != net::transport::tcp)
-    return "endpoint " + parsed->to_string() + " is not TCP: IP:PORT is expected";
+  if (std::find(fit.begin(), fit.end(), parsed->transport()) == fit.end())
+    return "endpoint " + parsed->to_string() + " is not " + expected;
   return {};
+}
+
+} // namespace
+
+std::string mistake_in_endpoint(const std::string& text) {
+  using enum net::transport;
+  return mistake_in(text, {tcp, udp, unix_stream, unix_datagram}, "");
+}
+
+std::string mistake_in_stream_endpoint(const std::string& text) {
+  using enum net::transport;
+  return mistake_in(text, {tcp, unix_stream}, "for streams: IP:PORT or unix:PATH is expected");
+}
+
+std::string mistake_in_tcp_endpoint(const std::string& text) {
+  return mistake_in(text, {net::transport::tcp}, "TCP: IP:PORT is expected");
 }
 
 int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, run_options options) {

@@ -38,7 +38,10 @@ int run_program(run_options options, main_function fun);
 /// 2. Returns nothing if the program is to go on.
 std::optional<int> parse_command_line(CLI::App& cli, int argc, char** argv);
 
-/// For `CLI::Option::check`: what is wrong with `text` as a TCP endpoint; empty if nothing is.
+/// For `CLI::Option::check`: what is wrong with `text` as an endpoint, as one for streams, and as one for TCP; empty if
+/// nothing is.
+std::string mistake_in_endpoint(const std::string& text);
+std::string mistake_in_stream_endpoint(const std::string& text);
 std::string mistake_in_tcp_endpoint(const std::string& text);
 
 namespace detail {

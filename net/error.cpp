@@ -45,6 +45,8 @@ std::string_view to_string(errc code) noexcept {
   case errc::unexpected_message: return "unexpected message";
   case errc::write_stalled: return "the peer accepts no data";
   case errc::credit_stalled: return "the owner holds received data for too long";
+  case errc::file_too_short: return "the file ends too early";
+  case errc::not_a_file: return "not a regular file";
   }
   return "unknown error";
 }
@@ -70,6 +72,7 @@ errc from_errno(int number) noexcept {
   case EDOM:
   case EDESTADDRREQ: return errc::invalid_argument;
   case EIO: return errc::io_error;
+  case EISDIR: return errc::not_a_file;
   case EMSGSIZE: return errc::message_too_large;
   case ENAMETOOLONG: return errc::name_too_long;
   case ENETDOWN: return errc::network_down;
@@ -86,6 +89,7 @@ errc from_errno(int number) noexcept {
   case ENOMEM:
   case ENOSPC: return errc::out_of_memory;
   case EACCES:
+  case EROFS:
   case EPERM: return errc::permission_denied;
   case ETIMEDOUT: return errc::timed_out;
   case EMFILE:

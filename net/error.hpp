@@ -50,6 +50,8 @@ enum class errc : std::uint8_t {
   unexpected_message, ///< A command that this kind of actor does not know.
   write_stalled,      ///< The peer took no byte for the write-stall timeout.
   credit_stalled,     ///< The owner held all of the read credit for the stall limit.
+  file_too_short,     ///< A file ends before what was to be sent of it, or has become shorter meanwhile.
+  not_a_file,         ///< A folder, a pipe or a device where a file is needed.
 };
 
 /// One clear phrase for a person, without capital or full stop: "connection refused".

@@ -27,16 +27,24 @@ std::size_t write_queue::gather(std::span<iovec> parts) const noexcept {
 }
 
 void write_queue::sent(std::size_t count) noexcept {
-  assert(count <= size_bytes_);
-  size_bytes_ -= count;
   while (first_ && first_->what == write_item::kind::bytes) {
     const auto taken = std::min(count, first_->payload.size() - first_->sent);
     first_->sent += taken;
+    size_bytes_ -= taken;
     count -= taken;
     if (first_->sent < first_->payload.size())
       return;
     outcomes_.on_done(pop(), {});
   }
+  if (const auto file = front_file()) {
+    first_->sent += count;
+    if (!file->is_open() || first_->sent < file->size())
+      return;
+    outcomes_.on_done(pop(), {});
+    sent(0);
+    return;
+  }
+  assert(count == 0);
 }
 
 void write_queue::finished() noexcept {
@@ -44,13 +52,17 @@ void write_queue::finished() noexcept {
   outcomes_.on_done(pop(), {});
 }
 
-void write_queue::fail(std::error_code cause) noexcept {
-  // `on_done` may look at the queue: it is consistent before each call.
-  while (first_) {
-    auto& item = pop();
+void write_queue::fail_front(std::error_code cause) noexcept {
+  // `on_done` may look at the queue: it is consistent before the call.
+  auto& item = pop();
+  if (item.what == write_item::kind::bytes)
     size_bytes_ -= item.payload.size() - item.sent;
-    outcomes_.on_done(item, cause);
-  }
+  outcomes_.on_done(item, cause);
+}
+
+void write_queue::fail(std::error_code cause) noexcept {
+  while (first_)
+    fail_front(cause);
 }
 
 write_item& write_queue::pop() noexcept {

@@ -1,13 +1,17 @@
-// What a stream still has to send, in order: bytes, then perhaps the end of our side. No socket in it.
+// What a stream still has to send, in order: bytes and parts of files, then perhaps the end of our side. No socket in
+// it.
 #pragma once
 
 #include "actnet/net/bytes/bytes.hpp"
+#include "actnet/net/bytes/file_source.hpp"
 #include "actnet/net/error.hpp"
 
 #include <sys/uio.h>
 
 #include <cassert>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <system_error>
 
@@ -17,6 +21,7 @@ namespace actnet::net {
 struct write_item {
   enum class kind : unsigned char {
     bytes,  ///< Send the payload; an empty one is a mark: it is done when all before it is.
+    file,   ///< Send the part of a file.
     finish, ///< Send the end of our side (FIN) after all before it.
   };
 
@@ -25,7 +30,8 @@ struct write_item {
   write_item& operator=(const write_item&) = delete;
 
   bytes payload;
-  std::size_t sent = 0; ///< How much of the payload is in the kernel's send buffer.
+  std::unique_ptr<file_source> file; ///< Of the kind `file`.
+  std::uint64_t sent = 0;            ///< How much of payload or file is in the kernel's send buffer.
   write_item* next = nullptr;
   kind what = kind::bytes;
   errc refusal = errc::none; ///< Why it never got into the queue; for whoever refused it.
@@ -53,20 +59,31 @@ class write_queue {
 
   bool empty() const noexcept { return first_ == nullptr; }
 
-  /// Payload bytes that are not sent yet.
+  /// Payload bytes that are not sent yet; those of files are not counted.
   std::size_t size_bytes() const noexcept { return size_bytes_; }
+
+  /// The file that is to be sent from next, or null.
+  file_source* front_file() const noexcept {
+    return first_ && first_->what == write_item::kind::file ? first_->file.get() : nullptr;
+  }
+  /// How much of it is sent.
+  std::uint64_t front_sent() const noexcept { return first_->sent; }
 
   /// Whether the next thing to do is to end our side.
   bool at_finish() const noexcept { return first_ && first_->what == write_item::kind::finish; }
 
   void push(write_item& item) noexcept;
 
-  /// Describes the next bytes to send, up to the first finish, for one vectored call. Returns how many entries it
-  /// filled. They stay valid until the next `sent` or `fail`.
+  /// Describes the next bytes to send, up to the first file or finish, for one vectored call. Returns how many entries
+  /// it filled. They stay valid until the next `sent` or `fail`.
   std::size_t gather(std::span<iovec> parts) const noexcept;
 
-  /// Takes `count` bytes off the front as sent and completes every item that is through, marks included.
+  /// Takes `count` bytes off the front as sent, all of one file or none of any, and completes every item that is
+  /// through, marks included.
   void sent(std::size_t count) noexcept;
+
+  /// Completes the front as failed.
+  void fail_front(std::error_code cause) noexcept;
 
   /// Takes the finish off the front, as done.
   void finished() noexcept;

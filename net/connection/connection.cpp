@@ -102,7 +102,7 @@ errc connection::refusal() const noexcept {
 }
 
 void connection::write(write_item& item) noexcept {
-  item.what = write_item::kind::bytes;
+  item.what = item.file ? write_item::kind::file : write_item::kind::bytes;
   if (const auto cause = refusal(); cause != errc::none) {
     give_back(item);
     refuse(item, cause);
@@ -262,7 +262,44 @@ void connection::on_hang_up(std::error_code cause) noexcept {
 }
 
 std::size_t connection::gather(std::span<iovec> parts) noexcept {
-  return queue_.gather(parts);
+  return queue_.front_file() ? gather_file(parts) : queue_.gather(parts);
+}
+
+std::size_t connection::gather_file(std::span<iovec> parts) noexcept {
+  while (const auto file = abort_asked_ ? nullptr : queue_.front_file()) {
+    if (!file->is_open()) {
+      if (auto opened = file->open(); !opened) {
+        queue_.fail_front(opened.error());
+        queue_.sent(0);
+        continue;
+      }
+      queue_.sent(0); // there may be nothing in it
+      continue;
+    }
+    if (!file->copies())
+      return a_file;
+    const auto copied = file->copy(queue_.front_sent());
+    if (copied) {
+      parts[0] = {const_cast<std::byte*>(copied->data()), copied->size()};
+      return 1;
+    }
+    on_file_failed(copied.error());
+  }
+  return abort_asked_ ? 0 : queue_.gather(parts);
+}
+
+stream_target::file_part connection::next_file() noexcept {
+  const auto& file = *queue_.front_file();
+  return {file.fd(), file.offset() + queue_.front_sent(), file.size() - queue_.front_sent()};
+}
+
+void connection::on_file_failed(std::error_code cause) noexcept {
+  if (cause == errc::not_supported) {
+    queue_.front_file()->copy_from_now_on();
+    return;
+  }
+  abort(close_reason::error, cause);
+  queue_.fail_front(cause);
 }
 
 void connection::on_sent(std::size_t count) noexcept {
@@ -280,7 +317,7 @@ void connection::on_send_failed(std::error_code cause) noexcept {
 }
 
 void connection::on_done(write_item& item, std::error_code cause) noexcept {
-  if (item.refusal == errc::none && item.what == write_item::kind::bytes)
+  if (item.refusal == errc::none && item.what != write_item::kind::finish)
     give_back(item);
   ++(cause ? counters_.writes_failed : counters_.writes_done);
   owner_.on_outcome(item, cause);
@@ -338,7 +375,7 @@ void connection::send_queued() noexcept {
     return;
   // Marks at the front are through without a byte being sent.
   queue_.sent(0);
-  if (queue_.size_bytes() > 0)
+  if (!queue_.empty() && !queue_.at_finish())
     loop_.io().send(channel_);
   if (queue_.at_finish() && !send_cause_) {
     if (const auto cause = send_finish())

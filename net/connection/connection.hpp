@@ -145,7 +145,10 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   /// written. Flushes have as much room of their own.
   bool reserve(std::size_t bytes) noexcept;
 
-  /// Queues an item whose bytes are reserved (an empty payload is a flush).
+  /// Queues an item whose bytes are reserved (an empty payload is a flush). One with a file has no payload and takes
+  /// the room of a flush. The file is opened when its turn comes: if it cannot be, the item fails and nothing of it is
+  /// sent. If it turns out to be shorter later on, or cannot be read, the connection is aborted with that cause,
+  /// because the peer may not be able to tell where the next bytes begin.
   void write(write_item& item) noexcept;
 
   /// Ends an item that found no room: its outcome is `queue_full`.
@@ -197,6 +200,9 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void on_read_end(std::error_code cause) noexcept override;
   void on_hang_up(std::error_code cause) noexcept override;
   std::size_t gather(std::span<iovec> parts) noexcept override;
+  std::size_t gather_file(std::span<iovec> parts) noexcept;
+  file_part next_file() noexcept override;
+  void on_file_failed(std::error_code cause) noexcept override;
   void on_sent(std::size_t count) noexcept override;
   void on_send_failed(std::error_code cause) noexcept override;
   void on_done(write_item& item, std::error_code cause) noexcept override;

@@ -48,8 +48,22 @@ class stream_target {
   /// it is on again, and then `on_read_end` tells the cause. Or the peer had finished before and that was told.
   virtual void on_hang_up(std::error_code cause) noexcept = 0;
 
-  /// Fills in the next bytes to send; 0: nothing now. What is described must stay until `on_sent` or `close`.
+  /// Fills in the next bytes to send; 0: nothing now; `a_file`: see `next_file`. What is described must stay until
+  /// `on_sent` or `close`.
   virtual std::size_t gather(std::span<iovec> parts) noexcept = 0;
+  static constexpr std::size_t a_file = static_cast<std::size_t>(-1);
+
+  /// What comes next is in a file: so many bytes of it, at least one, from `offset` on.
+  struct file_part {
+    int fd = -1;
+    std::uint64_t offset = 0;
+    std::uint64_t count = 0;
+  };
+  virtual file_part next_file() noexcept { return {}; }
+
+  /// Nothing was sent from that file. `not_supported`: backend or kernel cannot do it, and the target gathers the bytes
+  /// itself from now on. `file_too_short`: the file ends there. Or why it cannot be read. The backend gathers again.
+  virtual void on_file_failed(std::error_code) noexcept {}
 
   /// That many of the gathered bytes are in the kernel's send buffer. The backend then gathers again.
   virtual void on_sent(std::size_t count) noexcept = 0;

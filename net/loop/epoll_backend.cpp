@@ -19,6 +19,7 @@ namespace {
 /// A full read is followed by another, up to this many in one turn of a channel.
 constexpr int reads_per_turn = 4;
 constexpr int sends_per_turn = 16;
+constexpr std::uint64_t file_bytes_per_send = 128 * 1024;
 constexpr int accepts_per_turn = 64;
 constexpr int aborted_in_a_row_max = 64;
 constexpr int datagrams_per_turn = 32;
@@ -446,6 +447,28 @@ void epoll_backend::tell_hang_up(channel which) noexcept {
   loop_->after_turn();
 }
 
+namespace {
+
+/// As sendfile(2). The loop's thread has SIGPIPE blocked: there is no MSG_NOSIGNAL here.
+ssize_t send_file(int to, const stream_target::file_part& part) noexcept {
+  auto offset = static_cast<off_t>(part.offset);
+  const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(part.count, file_bytes_per_send));
+  ssize_t sent;
+  do {
+    sent = sys().sendfile(to, part.fd, &offset, count);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0 && (errno == EINVAL || errno == ENOSYS)) // such a file system, such a socket
+    errno = EOPNOTSUPP;
+  return sent;
+}
+
+/// Of the errors of sendfile(2), those that say nothing of the socket.
+bool is_about_file(int number) noexcept {
+  return number == EIO || number == EOPNOTSUPP || number == EOVERFLOW || number == EBADF || number == ESPIPE;
+}
+
+} // namespace
+
 void epoll_backend::send_stream(channel which) noexcept {
   auto s = find(which);
   s->sending = true;
@@ -460,13 +483,24 @@ void epoll_backend::send_stream(channel which) noexcept {
       s->sending = false;
       return;
     }
-    msghdr message{};
-    message.msg_iov = parts.data();
-    message.msg_iovlen = count;
     ssize_t sent;
-    do {
-      sent = sys().sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (sent < 0 && errno == EINTR);
+    if (count == stream_target::a_file) {
+      sent = send_file(s->fd, target.next_file());
+      if (sent == 0 || (sent < 0 && is_about_file(errno))) {
+        target.on_file_failed(sent == 0 ? errc::file_too_short : from_errno(errno));
+        s = find(which);
+        if (!s)
+          return;
+        continue;
+      }
+    } else {
+      msghdr message{};
+      message.msg_iov = parts.data();
+      message.msg_iovlen = count;
+      do {
+        sent = sys().sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      } while (sent < 0 && errno == EINTR);
+    }
     if (sent < 0) {
       stop_sending(*s, which, errno);
       return;

@@ -3,6 +3,9 @@
 #include "actnet/net/log.hpp"
 #include "actnet/net/loop/epoll_backend.hpp"
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <algorithm>
 
 namespace actnet::net {
@@ -82,6 +85,10 @@ loop::~loop() {
 }
 
 void loop::adopt_thread() noexcept {
+  sigset_t broken_pipe; // sendfile(2) has no MSG_NOSIGNAL
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
   thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   block_pool::set_current(&pool_);
 }

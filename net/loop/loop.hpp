@@ -65,7 +65,8 @@ class loop final : private turns {
 
   // -- the loop's thread -------------------------------------------------------------------
 
-  /// Serves until `stop`. The calling thread is the loop's from then on.
+  /// Serves until `stop`. The calling thread is the loop's from then on, and has SIGPIPE blocked: sendfile(2) raises it
+  /// where everything else can be told not to.
   void run();
 
   /// One round: posted work, the resident, timers, sockets; waits for sockets only if `may_wait` and nothing else is

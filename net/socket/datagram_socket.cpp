@@ -50,7 +50,8 @@ void take_details(msghdr& message, received_datagram& datagram) {
 
 } // namespace
 
-result<datagram_socket> datagram_socket::open(const endpoint& local, std::span<const socket_option> options) {
+result<datagram_socket> datagram_socket::open(const endpoint& local, std::span<const socket_option> options,
+                                              std::optional<mode_t> path_mode) {
   if (!is_datagram(local))
     return failure{errc::invalid_endpoint};
   const socket_address address = to_socket_address(local);
@@ -62,7 +63,7 @@ result<datagram_socket> datagram_socket::open(const endpoint& local, std::span<c
     return failure{done.error()};
   if (auto done = s.ask_for_details(); !done)
     return failure{done.error()};
-  if (auto done = s.bind(address); !done)
+  if (auto done = s.bind(local, path_mode, unix_folder_lock{local}); !done)
     return failure{done.error()};
   return s;
 }

@@ -27,8 +27,11 @@ class datagram_socket : public socket {
  public:
   datagram_socket() noexcept = default;
 
-  /// Bound to `local`, port 0 and an unnamed Unix endpoint as the kernel chooses; the options are set before.
-  static result<datagram_socket> open(const endpoint& local, std::span<const socket_option> options);
+  /// Bound to `local`, port 0 and an unnamed Unix endpoint as the kernel chooses; the options are set before. A Unix
+  /// path is unlinked on close; one that nobody answers on any more is taken over. `path_mode`: who may send to it;
+  /// none: as the umask says.
+  static result<datagram_socket> open(const endpoint& local, std::span<const socket_option> options,
+                                      std::optional<mode_t> path_mode = std::nullopt);
 
   /// Takes a descriptor that somebody else opened and makes it non-blocking and close-on-exec; it then also tells
   /// destinations and drops. `bad_descriptor` if it is no UDP or Unix datagram socket; on any error the caller still

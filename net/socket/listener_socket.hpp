@@ -14,6 +14,7 @@ struct listener_options {
   bool reuse_address = true; ///< Bind although old connections of the port are in TIME_WAIT. IP only, else ignored.
   bool reuse_port = false;   ///< Let further sockets of this user share the port; see `open_shards`.
   std::optional<bool> v6_only;
+  std::optional<mode_t> path_mode;    ///< Who may connect to a Unix path; none: as the umask says.
   std::vector<socket_option> options; ///< Set before bind. TCP passes most of them on to what it accepts.
 };
 
@@ -24,7 +25,8 @@ class listener_socket : public socket {
 
   listener_socket() noexcept = default;
 
-  /// Bound and listening; port 0 lets the kernel choose. A Unix path must not exist and is left behind on close.
+  /// Bound and listening; port 0 lets the kernel choose. A Unix path is unlinked on close; one that
+  /// nobody answers on any more is taken over.
   /// `address_in_use` when anybody listens there, also with `reuse_port`: such a socket binds without SO_REUSEPORT and
   /// sets it before listen(2), so that it can be the first of a group and never joins a stranger's.
   static result<listener_socket> open(const endpoint& local, const listener_options& options);

@@ -46,7 +46,7 @@ result<endpoint> ask_address(net::transport transport, Call call) {
 
 } // namespace
 
-socket::socket(socket&& other) noexcept : view_(other.view_) {
+socket::socket(socket&& other) noexcept : view_(other.view_), path_(std::move(other.path_)) {
   other.view_.fd = -1;
 }
 
@@ -54,6 +54,7 @@ socket& socket::operator=(socket&& other) noexcept {
   if (this != &other) {
     close();
     view_ = other.view_;
+    path_ = std::move(other.path_);
     other.view_.fd = -1;
   }
   return *this;
@@ -64,10 +65,12 @@ socket::~socket() {
 }
 
 int socket::release() noexcept {
+  path_.release();
   return std::exchange(view_.fd, -1);
 }
 
 void socket::close() noexcept {
+  path_.unlink();
   if (view_.fd >= 0)
     sys().close(std::exchange(view_.fd, -1));
 }
@@ -129,6 +132,16 @@ result<socket> socket::take_over(int fd, int type, bool listening) {
 result<void> socket::bind(const socket_address& address) {
   if (sys().bind(view_.fd, address.data(), address.size) != 0)
     return failure{from_errno(errno)};
+  return {};
+}
+
+result<void> socket::bind(const endpoint& local, std::optional<mode_t> mode, const unix_folder_lock& lock) {
+  if (local.is_ip())
+    return bind(to_socket_address(local));
+  auto bound = unix_path::bind(view_.fd, local, mode, lock);
+  if (!bound)
+    return failure{bound.error()};
+  path_ = std::move(*bound);
   return {};
 }
 

@@ -5,8 +5,10 @@
 #include "actnet/net/address/socket_address.hpp"
 #include "actnet/net/result.hpp"
 #include "actnet/net/socket/options.hpp"
+#include "actnet/net/socket/unix_path.hpp"
 
 #include <cerrno>
+#include <optional>
 #include <span>
 #include <system_error>
 
@@ -27,10 +29,11 @@ class socket {
   net::transport transport() const noexcept { return view_.transport; }
   explicit operator bool() const noexcept { return view_.fd >= 0; }
 
-  /// Gives the descriptor away, open; whoever takes it closes it.
+  /// Gives the descriptor away, open; whoever takes it closes it, and unlinks its path if it has one.
   [[nodiscard]] int release() noexcept;
 
-  /// Never repeated: on Linux the descriptor is free even when close(2) reports EINTR. Harmless on an empty socket.
+  /// Unlinks the path that it was bound to. Never repeated: on Linux the descriptor is free even when close(2) reports
+  /// EINTR. Harmless on an empty socket.
   void close() noexcept;
 
   result<endpoint> local_endpoint() const;
@@ -64,6 +67,9 @@ class socket {
   static result<socket> take_over(int fd, int type, bool listening);
 
   result<void> bind(const socket_address& address);
+
+  /// The same for any endpoint; a Unix path is this socket's from then on (see `unix_path`).
+  result<void> bind(const endpoint& local, std::optional<mode_t> mode, const unix_folder_lock& lock);
   result<endpoint> peer() const;
   const socket_view& view() const noexcept { return view_; }
 
@@ -78,6 +84,7 @@ class socket {
 
  private:
   socket_view view_;
+  unix_path path_;
 };
 
 } // namespace actnet::net

@@ -56,7 +56,7 @@ result<void> stream_socket::bind_source(const endpoint& local) {
     if (sys().setsockopt(fd(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0)
       return failure{from_errno(errno)};
   }
-  return bind(from);
+  return bind(local, std::nullopt, unix_folder_lock{local});
 }
 
 result<void> stream_socket::finish_connect() {
@@ -88,6 +88,16 @@ result<std::pair<stream_socket, stream_socket>> stream_socket::pair() {
     return failure{from_errno(errno)};
   const auto own = [](int fd) { return stream_socket{socket_view{fd, net::transport::unix_stream, AF_UNIX}}; };
   return std::pair{own(fds[0]), own(fds[1])};
+}
+
+result<peer_credentials> stream_socket::credentials() const {
+  if (transport() != net::transport::unix_stream)
+    return failure{errc::not_supported};
+  ucred found{};
+  socklen_t size = sizeof found;
+  if (sys().getsockopt(fd(), SOL_SOCKET, SO_PEERCRED, &found, &size) != 0)
+    return failure{from_errno(errno)};
+  return peer_credentials{found.pid, found.uid, found.gid};
 }
 
 result<std::size_t> stream_socket::receive(std::span<std::byte> buffer) {

@@ -12,6 +12,14 @@
 
 namespace actnet::net {
 
+/// Who connected a Unix socket, or listens there, as it was then (SO_PEERCRED, unix(7)).
+struct peer_credentials {
+  pid_t process = 0;
+  uid_t user = 0;
+  gid_t group = 0;
+  bool operator==(const peer_credentials&) const = default;
+};
+
 /// Connected, ordered bytes. Receiving 0 bytes means that the peer finished sending.
 class stream_socket : public socket {
  public:
@@ -41,8 +49,12 @@ class stream_socket : public socket {
 
   result<endpoint> peer_endpoint() const { return peer(); }
 
-  /// Bytes taken into `buffer`; 0 = the peer finished. An empty buffer, which would look the same, is
-  /// `invalid_argument`. Bytes that arrived before a reset may be lost with it.
+  /// `not_supported` unless it is a Unix socket.
+  result<peer_credentials> credentials() const;
+
+  /// Bytes taken into `buffer`; 0 = the peer finished. Descriptors that a Unix peer attached are closed by the kernel.
+  /// An empty buffer, which would look the same, is `invalid_argument`. Bytes that arrived before a reset may be lost
+  /// with it.
   result<std::size_t> receive(std::span<std::byte> buffer);
 
   /// Whether a byte, the peer's end or an error waits to be received.

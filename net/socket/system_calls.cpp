@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -99,6 +101,38 @@ ssize_t system_calls::write(int fd, const void* buffer, std::size_t size) noexce
 
 int system_calls::open(const char* path, int flags) noexcept {
   return ::open(path, flags);
+}
+
+int system_calls::fstat(int fd, struct stat* about) noexcept {
+  return ::fstat(fd, about);
+}
+
+ssize_t system_calls::pread(int fd, void* buffer, std::size_t size, off_t offset) noexcept {
+  return ::pread(fd, buffer, size, offset);
+}
+
+ssize_t system_calls::sendfile(int to, int from, off_t* offset, std::size_t count) noexcept {
+  return ::sendfile(to, from, offset, count);
+}
+
+int system_calls::lstat(const char* path, struct stat* about) noexcept {
+  return ::lstat(path, about);
+}
+
+int system_calls::unlink(const char* path) noexcept {
+  return ::unlink(path);
+}
+
+int system_calls::chmod(const char* path, mode_t mode) noexcept {
+  return ::chmod(path, mode);
+}
+
+int system_calls::fchmod(int fd, mode_t mode) noexcept {
+  return ::fchmod(fd, mode);
+}
+
+int system_calls::flock(int fd, int operation) noexcept {
+  return ::flock(fd, operation);
 }
 
 int system_calls::getrlimit(int resource, rlimit* limit) noexcept {

@@ -32,6 +32,7 @@ auto samples() {
   info.last_error = failure;
   info.round_trip_time = 10us;
   info.congestion_window = 11, info.retransmits = 12;
+  info.credentials = {13, 14, 15};
   datagram::info datagrams;
   datagrams.local = there;
   datagrams.peer = there;
@@ -39,6 +40,7 @@ auto samples() {
   datagrams.sent_bytes = 5, datagrams.send_failed = 6, datagrams.receive_errors = 7, datagrams.dropped = 8;
   datagrams.queued_bytes = 9, datagrams.credit_outstanding = 10;
   return std::tuple{stream::write{payload, 1},
+                    stream::write_file{"/tmp/x", 1, 2, 3},
                     stream::flush{2},
                     stream::finish{},
                     stream::close{},
@@ -59,6 +61,7 @@ auto samples() {
                     stream::writable{},
                     stream::closed{close_reason::idle, failure},
                     datagram::send{payload, there, 7},
+                    datagram::send_file{"/tmp/x", there, 1, 2, 3},
                     datagram::connect{there},
                     datagram::disconnect{},
                     datagram::join_group{{group, group}},
