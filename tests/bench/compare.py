@@ -157,11 +157,11 @@ def main():
     how = (f"{rounds} of {options.seconds:g} s (smallest–largest). "
            f"Other programs kept {bystanders.cores():.1f} cores busy meanwhile.")
     text = report.markdown(runs, servers, how, failures)
-    print(text)
+    print(text, end="")
     if options.markdown:
         options.markdown.write_text(text)
     if options.svg:
-        options.svg.write_text(plot.svg(runs, list(servers), report.machine()))
+        options.svg.write_text(plot.svg(runs, list(servers), [report.machine(), report.versions(servers)]))
     return 1 if failures else 0
 
 

@@ -1,5 +1,5 @@
-%% A peer to compare with: Erlang's gen_tcp and gen_udp, a process for each connection. Called like the others. Reads are
-%% of up to 64 KiB, and {active, N} keeps a flood from filling the mailbox.
+%% A peer to compare with: Erlang's gen_tcp and gen_udp, a process for each connection. Called like the others. Reads
+%% are of up to 64 KiB, and {active, N} keeps a flood from filling the mailbox.
 -module(erlang_echo).
 -export([main/1]).
 

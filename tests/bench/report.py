@@ -49,8 +49,8 @@ OTHER_ROWS = [
 
 
 def median(runs, load, server, key):
-    """None: no run of it succeeded."""
-    values = [run[key] for run in runs.get(load, {}).get(server, []) if run]
+    """None: no run of it succeeded, or knows this figure."""
+    values = [run[key] for run in runs.get(load, {}).get(server, []) if run and key in run]
     return statistics.median(values) if values else None
 
 
@@ -82,11 +82,25 @@ def table(head, lines):
             *(f"| {' | '.join(line)} |" for line in lines), ""]
 
 
+def plain_table(runs, servers, title, key):
+    """The figures themselves, of the loads that consist of requests."""
+    lines = []
+    for row in CPU_ROWS:
+        values = [median(runs, row.load, server, key) for server in servers]
+        if row.load != "bulk" and any(value is not None for value in values):
+            lines.append([row.title, *("–" if value is None else f"{value:,.0f}" for value in values)])
+    return [f"{title}:", "", *table(["load", *servers], lines)] if lines else []
+
+
 def machine():
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     congestion = CONGESTION_CONTROL.read_text().strip()
     return (f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, "
             f"Linux {platform.release()}, TCP {congestion}")
+
+
+def versions(servers):
+    return ", ".join(server.version for server in servers.values())
 
 
 class Target(NamedTuple):
@@ -127,22 +141,14 @@ def markdown(runs, servers, how, failures):
     here = list(servers)
     rows = [row for row in CPU_ROWS + OTHER_ROWS if row.load in runs]
     out = ["## Echo servers and proxies compared", "", f"{machine()}.", "",
-           f"{'; '.join(f'{name}: {server.version}' for name, server in servers.items())}.", "", how, "",
-           "The server's CPU per request: `bare` in µs, the others as a ratio to it. Rows that say what they count are "
-           "in that unit.", ""]
+           f"{versions(servers)}.", "", how, "",
+           "The server's CPU per request: `bare` in µs, the others as a ratio to it. Rows that say what they count "
+           "are in that unit.", ""]
     out += table(["load", *here], [[row.title, *(cell(runs, row, server) for server in here)] for row in rows])
-    for title, key, form in (("Requests per second", "per_second", "{:,.0f}"), ("99 % answered within µs", "p99_us", "{:,.0f}")):
-        lines = []
-        for row in CPU_ROWS:
-            values = {server: median(runs, row.load, server, key) if all(key in run for run in done if run) else None
-                      for server, done in runs.get(row.load, {}).items()}
-            if row.load != "bulk" and any(value is not None for value in values.values()):
-                lines.append([row.title, *("–" if values.get(server) is None else form.format(values[server])
-                                           for server in here)])
-        if lines:
-            out += [f"{title}:", "", *table(["load", *here], lines)]
+    out += plain_table(runs, here, "Requests per second", "per_second")
+    out += plain_table(runs, here, "99 % answered within µs", "p99_us")
     wanted = targets(runs)
     if wanted:
         out += ["Targets:", "", *map(target_line, wanted), ""]
-    out += ["Failed runs:", "", *(f"- {failure}" for failure in failures), ""] if failures else ["Every run succeeded.", ""]
-    return "\n".join(out)
+    out += ["Failed runs:", "", *(f"- {failure}" for failure in failures)] if failures else ["Every run succeeded."]
+    return "\n".join(out) + "\n"

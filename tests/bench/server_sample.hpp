@@ -34,8 +34,8 @@ inline long number_in(const std::filesystem::path& file, const std::string& key)
   fail(file.c_str());
 }
 
-/// Memory that is the process's own: heap, stacks, buffers. Pages of programs and libraries, which come as they are used
-/// and whose share depends on who else runs, are not in it.
+/// Memory that is the process's own: heap, stacks, buffers. Pages of programs and libraries, which come as they are
+/// used and whose share depends on who else runs, are not in it.
 inline long own_memory_kib(pid_t server) {
   return number_in("/proc/" + std::to_string(server) + "/smaps_rollup", "Pss_Anon:");
 }

@@ -36,7 +36,7 @@ class Server:
         """Sets `command` and `version`."""
         self.command = [str(folder / self.program)]
         if not os.access(self.command[0], os.X_OK):
-            raise Missing(f"its program was not built (Debian: {self.package})")
+            raise Missing(f"its program was not built, for want of {self.package}")
         self.version = output_of(self.command + ["version"])
 
 
@@ -86,7 +86,7 @@ SERVERS = {
 
 def require(tool, package):
     if not shutil.which(tool):
-        raise Missing(f"there is no `{tool}` (Debian: {package})")
+        raise Missing(f"there is no `{tool}`, of {package}")
 
 
 def is_older(made, source):
@@ -97,7 +97,7 @@ def output_of(command, environment=None):
     done = subprocess.run(command, env={**os.environ, **(environment or {})}, capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=300, check=False)
     if done.returncode != 0:
-        raise Missing(f"`{Path(command[0]).name}` failed: {done.stderr.strip()[-300:]}")
+        raise Missing(f"`{Path(command[0]).name}` failed: {(done.stderr.strip() or done.stdout.strip())[-300:]}")
     return done.stdout.strip()
 
 
@@ -158,5 +158,5 @@ def prepared(names, folder):
             SERVERS[name].prepare(folder)
             usable[name] = SERVERS[name]
         except Missing as reason:
-            print(f"{name} is left out: {reason}", flush=True)
+            print(f"{name} is left out: {reason}; `./dev bench --install` installs it", flush=True)
     return usable
