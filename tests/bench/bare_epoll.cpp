@@ -1,10 +1,11 @@
-// The reference, "1.00" in every table: an echo server on a bare epoll loop, as little program as a correct one needs.
-// Leaves out what a library must do (limits, timers, reasons for a close). Usage: bare_epoll PORT [udp], on 127.0.0.1.
+// The reference, "1.00" in every table: an echo server and a proxy on a bare epoll loop, as little program as correct
+// ones need. Leaves out what a library must do (limits, timers, reasons for a close, half-closed connections).
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,8 +14,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <string_view>
+#include <string>
 #include <vector>
+
+#include "echo_server.hpp"
 
 namespace {
 
@@ -27,16 +30,36 @@ std::array<char, 65536> buffer;
   std::exit(1);
 }
 
-int bound_socket(int type, std::uint16_t port) {
-  const int fd = ::socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int on = 1;
+sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (fd < 0 || ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  return address;
+}
+
+/// On a free port, which is told.
+int inet_socket(int type) {
+  const int fd = ::socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  auto address = loopback(0);
+  socklen_t size = sizeof address;
+  if (fd < 0 || ::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      (type == SOCK_STREAM && ::listen(fd, SOMAXCONN) != 0) ||
+      ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0)
     fail("bind");
+  actnet::bench::say_listening_on_port(ntohs(address.sin_port));
+  return fd;
+}
+
+int unix_listener(const std::string& path) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  if (fd < 0 || ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(fd, SOMAXCONN) != 0)
+    fail("bind");
+  actnet::bench::say_listening_on_path(path);
   return fd;
 }
 
@@ -48,12 +71,10 @@ void watch(int poller, int fd, std::uint32_t events) {
     fail("epoll_ctl");
 }
 
-class tcp_server {
+class stream_server {
  public:
-  explicit tcp_server(std::uint16_t port)
-      : poller_(::epoll_create1(EPOLL_CLOEXEC)), listener_(bound_socket(SOCK_STREAM, port)) {
-    if (::listen(listener_, SOMAXCONN) != 0)
-      fail("listen");
+  stream_server(int listener, std::uint16_t upstream_port)
+      : poller_(::epoll_create1(EPOLL_CLOEXEC)), listener_(listener), upstream_port_(upstream_port) {
     watch(poller_, listener_, EPOLLIN);
   }
 
@@ -65,8 +86,8 @@ class tcp_server {
         const auto& event = events[static_cast<std::size_t>(i)];
         if (event.data.fd == listener_)
           accept_some();
-        else if (unsent(event.data.fd) ? flush(event.data.fd) : (event.events & ~EPOLLOUT) != 0)
-          echo(event.data.fd);
+        else
+          happened(event.data.fd, event.events);
       }
     }
   }
@@ -77,28 +98,68 @@ class tcp_server {
     std::size_t sent = 0;
   };
 
-  std::unique_ptr<rest>& unsent(int fd) { return unsent_[static_cast<std::size_t>(fd)]; }
+  struct end {
+    int to = -1;                  // Where it goes what is read here: an echo goes back, a proxy's other end is another.
+    std::unique_ptr<rest> unsent; // To this end; empty in the common case.
+  };
+
+  end& at(int fd) { return ends_[static_cast<std::size_t>(fd)]; }
 
   void accept_some() {
     for (int i = 0; i < 64; ++i) {
       const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0)
         return;
-      const int on = 1;
-      ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      if (unsent_.size() <= static_cast<std::size_t>(fd))
-        unsent_.resize(static_cast<std::size_t>(fd) * 2 + 64);
-      watch(poller_, fd, connection_events);
+      const int to = upstream_port_ == 0 ? fd : connect_upstream();
+      open(fd, to);
+      if (to != fd)
+        open(to, fd);
     }
   }
 
+  // What is sent before it is connected waits like any rest.
+  int connect_upstream() const {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const auto address = loopback(upstream_port_);
+    if (fd < 0 ||
+        (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS))
+      fail("connect");
+    return fd;
+  }
+
+  void open(int fd, int to) {
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // A Unix socket has no such option, nor a need of it.
+    if (ends_.size() <= static_cast<std::size_t>(fd))
+      ends_.resize(static_cast<std::size_t>(fd) * 2 + 64);
+    at(fd).to = to;
+    watch(poller_, fd, connection_events);
+  }
+
+  // Both ends, at the first one's end.
   void close(int fd) {
-    unsent(fd).reset();
+    const int to = at(fd).to;
+    for (const int each : {fd, to})
+      at(each) = {};
     ::close(fd);
+    if (to != fd)
+      ::close(to);
+  }
+
+  void happened(int fd, std::uint32_t events) {
+    if (at(fd).to < 0)
+      return; // The other end was closed in this round.
+    const bool unblocked = at(fd).unsent && flush(fd);
+    if (unblocked)
+      forward(at(fd).to);
+    const int to = at(fd).to;
+    if ((events & ~EPOLLOUT) != 0 && to >= 0 && !at(to).unsent && !(unblocked && to == fd))
+      forward(fd);
   }
 
   // Reads until a short read; a peer that takes no more is read again when its rest is out.
-  void echo(int fd) {
+  void forward(int fd) {
+    const int to = at(fd).to;
     for (;;) {
       const auto count = ::recv(fd, buffer.data(), buffer.size(), 0);
       if (count <= 0) {
@@ -106,13 +167,13 @@ class tcp_server {
           close(fd);
         return;
       }
-      auto sent = ::send(fd, buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);
+      auto sent = ::send(to, buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);
       if (sent < 0 && errno != EAGAIN)
         return close(fd);
       if (sent < count) {
         sent = sent < 0 ? 0 : sent;
-        unsent(fd) = std::make_unique<rest>(rest{{buffer.data() + sent, buffer.data() + count}, 0});
-        if (!flush(fd))
+        at(to).unsent = std::make_unique<rest>(rest{{buffer.data() + sent, buffer.data() + count}, 0});
+        if (!flush(to))
           return;
       } else if (static_cast<std::size_t>(count) < buffer.size()) {
         return;
@@ -120,9 +181,9 @@ class tcp_server {
     }
   }
 
-  // True: the rest is out, the connection can be read again.
+  // True: the rest is out, what goes to this end can be read again.
   bool flush(int fd) {
-    auto& left = unsent(fd);
+    auto& left = at(fd).unsent;
     while (left->sent < left->bytes.size()) {
       const auto sent = ::send(fd, left->bytes.data() + left->sent, left->bytes.size() - left->sent, MSG_NOSIGNAL);
       if (sent < 0) {
@@ -138,11 +199,12 @@ class tcp_server {
 
   int poller_;
   int listener_;
-  std::vector<std::unique_ptr<rest>> unsent_; // By descriptor, empty in the common case.
+  std::uint16_t upstream_port_; // 0: echo.
+  std::vector<end> ends_;       // By descriptor.
 };
 
-[[noreturn]] void run_udp(std::uint16_t port) {
-  const int fd = bound_socket(SOCK_DGRAM, port);
+[[noreturn]] void run_udp() {
+  const int fd = inet_socket(SOCK_DGRAM);
   const int poller = ::epoll_create1(EPOLL_CLOEXEC);
   watch(poller, fd, EPOLLIN);
   for (epoll_event event;;) {
@@ -161,12 +223,9 @@ class tcp_server {
 } // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fputs("usage: bare_epoll PORT [udp]\n", stderr);
-    return 2;
-  }
-  const auto port = static_cast<std::uint16_t>(std::atoi(argv[1]));
-  if (argc > 2 && std::string_view(argv[2]) == "udp")
-    run_udp(port);
-  tcp_server(port).run();
+  const auto order = actnet::bench::read_server_order(argc, argv, "g++ " __VERSION__, {"tcp", "udp", "unix", "proxy"});
+  if (order.work == "udp")
+    run_udp();
+  const int listener = order.work == "unix" ? unix_listener(order.unix_path) : inet_socket(SOCK_STREAM);
+  stream_server(listener, order.upstream_port).run();
 }

@@ -1,15 +1,13 @@
-// A peer to compare with: an echo server on CAF's own brokers (caf::io), one broker per connection, settings as they
-// come. Usage: caf_broker PORT [udp], on 127.0.0.1.
-#include <sysexits.h>
-
-#include <cstdio>
-
-#if __has_include(<caf/io/all.hpp>)
+// A peer to compare with: CAF's own brokers (caf::io), one broker per connection, settings as they come. They know
+// neither Unix sockets nor, in this comparison, a proxy.
 #include <caf/all.hpp>
 #include <caf/io/all.hpp>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
-#include <string_view>
+#include <string>
+
+#include "echo_server.hpp"
 
 namespace {
 
@@ -19,7 +17,7 @@ constexpr auto local = "127.0.0.1";
 
 [[noreturn]] void fail(const char* what) {
   std::fprintf(stderr, "caf_broker: %s\n", what);
-  std::exit(EX_OSERR);
+  std::exit(1);
 }
 
 caf::behavior connection(broker* self, caf::io::connection_handle peer) {
@@ -33,18 +31,22 @@ caf::behavior connection(broker* self, caf::io::connection_handle peer) {
   };
 }
 
-caf::behavior listener(broker* self, std::uint16_t port) {
-  if (!self->add_tcp_doorman(port, local, true))
+caf::behavior listener(broker* self) {
+  const auto opened = self->add_tcp_doorman(0, local);
+  if (!opened)
     fail("cannot listen");
+  actnet::bench::say_listening_on_port(opened->second);
   return {
       [=](const caf::io::new_connection_msg& got) { self->fork(connection, got.handle); },
       [=](const caf::io::acceptor_closed_msg&) { self->quit(); },
   };
 }
 
-caf::behavior udp_echo(broker* self, std::uint16_t port) {
-  if (!self->add_udp_datagram_servant(port, local))
+caf::behavior udp_echo(broker* self) {
+  const auto opened = self->add_udp_datagram_servant(0, local);
+  if (!opened)
     fail("cannot bind");
+  actnet::bench::say_listening_on_port(opened->second);
   return {
       [=](const caf::io::new_datagram_msg& got) {
         self->write(got.handle, got.buf.size(), got.buf.data());
@@ -54,27 +56,18 @@ caf::behavior udp_echo(broker* self, std::uint16_t port) {
   };
 }
 
+std::string version() {
+  return "CAF " + std::to_string(CAF_VERSION / 10000) + "." + std::to_string(CAF_VERSION / 100 % 100) + "." +
+         std::to_string(CAF_VERSION % 100);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fputs("usage: caf_broker PORT [udp]\n", stderr);
-    return EX_USAGE;
-  }
-  const auto port = static_cast<std::uint16_t>(std::atoi(argv[1]));
+  const auto order = actnet::bench::read_server_order(argc, argv, version(), {"tcp", "udp"});
   caf::actor_system_config config;
   config.load<caf::io::middleman>();
   caf::actor_system system{config};
-  const bool udp = argc > 2 && std::string_view(argv[2]) == "udp";
-  system.middleman().spawn_broker(udp ? udp_echo : listener, port);
+  system.middleman().spawn_broker(order.work == "udp" ? udp_echo : listener);
   system.await_all_actors_done();
 }
-
-#else
-
-int main() {
-  std::fputs("built without CAF's I/O module, its headers were missing\n", stderr);
-  return EX_UNAVAILABLE;
-}
-
-#endif

@@ -1,206 +1,112 @@
 #!/usr/bin/env python3
-"""Compares echo servers on this machine and prints a Markdown table.
+"""Compares echo servers and proxies on this machine and prints Markdown tables.
 
 Every measurement starts a fresh server on one core and the load generator on another. In each round all servers run
 one after the other, in turned order every second round; ratios are taken within a round, then their median.
 """
 import argparse
+import ctypes
+import fcntl
 import json
 import os
 import resource
+import signal
 import socket
-import statistics
+import struct
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-REFERENCE = "bare"
-NOT_BUILT = os.EX_UNAVAILABLE  # a peer whose library was missing ends with it
+import plot
+import report
+from servers import REFERENCE, SERVERS, RunFailed, on_core, prepared, running
 
-# Each server is called as `program PORT`, for UDP as `program PORT udp`.
-PEERS = {
-    REFERENCE: ("bare_epoll", {"tcp", "udp"}),
-    "actnet": ("actnet_echo", {"tcp"}),
-    "asio": ("asio_callbacks", {"tcp", "udp"}),
-    "caf": ("caf_broker", {"tcp", "udp"}),
+# What the server does, and the load's arguments. One client waits by asking again and again, so that no wake-up of its
+# own is in the figure; many would only take turns at it.
+LOADS = {
+    "c1": ("tcp", ["--mode=echo", "--connections=1", "--spin=1"]),
+    "c50": ("tcp", ["--mode=echo", "--connections=50"]),
+    "c1000": ("tcp", ["--mode=echo", "--connections=1000"]),
+    "c10000": ("tcp", ["--mode=echo", "--connections=10000"]),
+    "c50x16": ("tcp", ["--mode=echo", "--connections=50", "--depth=16"]),
+    "16k": ("tcp", ["--mode=echo", "--connections=50", "--size=16384"]),
+    "bulk": ("tcp", ["--mode=stream"]),
+    "churn": ("tcp", ["--mode=churn", "--connections=32"]),
+    "unix50": ("unix", ["--mode=echo", "--connections=50"]),
+    "udp50": ("udp", ["--mode=udp", "--connections=50"]),
+    "flood": ("udp", ["--mode=udpblast"]),
+    "proxy": ("proxy", ["--mode=echo", "--connections=50"]),
+    "idle": ("tcp", ["--mode=idle", "--connections=1000"]),
 }
 
-# Title, protocol, the load's arguments. One client waits by asking again and again, so that no wake-up of its own is
-# in the figure; many would only take turns at it.
-SCENARIOS = {
-    "c1": ("64 B, 1 connection", "tcp", ["--mode=echo", "--connections=1", "--spin=1"]),
-    "c50": ("64 B, 50 connections", "tcp", ["--mode=echo", "--connections=50"]),
-    "c1000": ("64 B, 1,000 connections", "tcp", ["--mode=echo", "--connections=1000"]),
-    "c50x16": ("64 B, 50 × 16 deep", "tcp", ["--mode=echo", "--connections=50", "--depth=16"]),
-    "16k": ("16 KiB, 50 connections", "tcp", ["--mode=echo", "--connections=50", "--size=16384"]),
-    "churn": ("connect, 64 B, close; 32 at a time", "tcp", ["--mode=churn", "--connections=32"]),
-    "idle": ("1,000 idle connections", "tcp", ["--mode=idle", "--connections=1000"]),
-    "stream": ("stream, 1 connection (an operation is a byte)", "tcp", ["--mode=stream"]),
-    "udp50": ("UDP, 64 B, 50 clients", "udp", ["--mode=udp", "--connections=50"]),
-    "udpblast": ("UDP flood, 64 B", "udp", ["--mode=udpblast"]),
-}
-UNASKED = ["c1", "c50", "c1000", "c50x16", "16k", "churn", "idle"]
+
+CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
-class RunFailed(Exception):
-    pass
+def enter_own_network():
+    """A loopback of our own, with plain TCP: where BBR is the default, its pacing would distort the large messages, and
+    others' traffic is kept out. Only root may; without, the machine's network serves."""
+    if os.geteuid() != 0 or ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+    report.CONGESTION_CONTROL.write_text("reno")
 
 
-class NotBuilt(Exception):
-    pass
-
-
-def on_core(core):
-    def prepare():
-        os.sched_setaffinity(0, {core})
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-    return prepare
-
-
-def free_port(protocol):
-    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def is_bound(protocol, port):
-    """Read from the kernel's table: a trial connection would be one that the server remembers."""
-    state = "0A" if protocol == "tcp" else "07"
-    return f"0100007F:{port:04X} 00000000:0000 {state}" in Path(f"/proc/net/{protocol}").read_text()
-
-
-@contextmanager
-def running_server(program, protocol, core):
-    """Yields process and port of a server that listens; kills it at the end."""
-    port = free_port(protocol)
-    command = [str(program), str(port)] + (["udp"] if protocol == "udp" else [])
-    with tempfile.TemporaryFile() as said:
-        server = subprocess.Popen(command, preexec_fn=on_core(core), stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=said)
-
-        def last_words():
-            said.seek(0)
-            return said.read().decode(errors="replace").strip()[-300:]
-
-        try:
-            deadline = time.monotonic() + 10
-            while not is_bound(protocol, port):
-                if server.poll() == NOT_BUILT:
-                    raise NotBuilt(last_words())
-                if server.poll() is not None or time.monotonic() > deadline:
-                    raise RunFailed(f"the server did not start (exit {server.poll()}): {last_words()}")
-                time.sleep(0.01)
-            yield server, port
-            if server.poll() is not None:
-                raise RunFailed(f"the server ended (exit {server.poll()}): {last_words()}")
-        finally:
-            server.kill()
-            server.wait()
-
-
-def measure(options, peer, scenario):
-    program, (_, protocol, arguments) = PEERS[peer][0], SCENARIOS[scenario]
-    with running_server(options.bin / program, protocol, options.cores[0]) as (server, port):
-        command = [str(options.bin / "load"), *arguments, f"--port={port}", f"--server={server.pid}",
-                   f"--seconds={options.seconds}"]
-        load = subprocess.run(command, preexec_fn=on_core(options.cores[1]), capture_output=True, text=True,
-                              check=False)
-    if load.returncode != 0:
-        raise RunFailed(f"the load ended with {load.returncode}: {load.stderr.strip()[-300:]}")
-    figures = json.loads(load.stdout)
+def measure(options, servers, name, load):
+    work, arguments = LOADS[load]
+    server_core, load_core = options.cores
+    with ExitStack() as ends:
+        upstream = None
+        if work == "proxy":
+            upstream = ends.enter_context(running(servers[REFERENCE], "tcp", load_core))[1]
+        server, where = ends.enter_context(running(servers[name], work, server_core, upstream))
+        command = [str(options.bin / "load"), *arguments, f"--{'unix' if work == 'unix' else 'port'}={where}",
+                   f"--server={server.pid}", f"--seconds={options.seconds}", f"--warm-up={options.warm_up}"]
+        done = subprocess.run(command, preexec_fn=on_core(load_core), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RunFailed(f"the load ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+    figures = json.loads(done.stdout)
     if figures["errors"] or figures.get("operations") == 0:
-        raise RunFailed(f"{figures['errors']} errors in {figures.get('operations', 0)} operations")
+        raise RunFailed(f"{figures['errors']:.0f} errors in {figures.get('operations', 0):.0f} operations")
     return figures
 
 
-def usable_peers(options):
-    """Leaves out, with a word, what is not built. Other failures to start show up as failed runs."""
-    usable = []
-    for peer in options.peers:
-        program = options.bin / PEERS[peer][0]
-        try:
-            if not program.exists():
-                raise NotBuilt(f"no {program.name} in {options.bin}")
-            with running_server(program, "tcp", options.cores[0]):
-                pass
-        except NotBuilt as reason:
-            print(f"{peer} is left out: {reason}")
-            continue
-        except RunFailed:
-            pass
-        usable.append(peer)
-    return usable
-
-
-def run_all(options, peers):
-    """{scenario: {peer: [figures, or None for a failed run, per round]}} and the failures in words."""
+def run_all(options, servers):
+    """{load: {server: [figures, or None for a failed run, per round]}} and the failures in words."""
     runs, failures = {}, []
     for number in range(options.rounds):
-        for scenario in options.scenarios:
-            fitting = [peer for peer in peers if SCENARIOS[scenario][1] in PEERS[peer][1]]
-            for peer in fitting if number % 2 == 0 else reversed(fitting):
-                print(f"round {number + 1} of {options.rounds}: {scenario}, {peer}", file=sys.stderr)
+        for load in options.loads:
+            fitting = [name for name, server in servers.items() if LOADS[load][0] in server.works]
+            for name in fitting if number % 2 == 0 else reversed(fitting):
+                print(f"round {number + 1} of {options.rounds}: {load}, {name}", file=sys.stderr)
                 try:
-                    figures = measure(options, peer, scenario)
+                    figures = measure(options, servers, name, load)
                 except RunFailed as reason:
                     figures = None
-                    failures.append(f"round {number + 1}, {scenario}, {peer}: {reason}")
-                runs.setdefault(scenario, {}).setdefault(peer, []).append(figures)
+                    failures.append(f"round {number + 1}, {load}, {name}: {reason}")
+                runs.setdefault(load, {}).setdefault(name, []).append(figures)
     return runs, failures
 
 
-def median(runs, key):
-    return statistics.median(run[key] for run in runs if run)
+class Bystanders:
+    """How many cores the rest of the machine kept busy meanwhile: what the figures were disturbed by."""
 
+    def __init__(self):
+        self.busy, self.since = self.sample(), time.monotonic()
 
-def ratio(runs, reference, key):
-    """Median and spread of the ratios of the rounds in which both runs succeeded."""
-    ratios = [run[key] / bare[key] for run, bare in zip(runs, reference) if run and bare]
-    if not ratios:
-        return "no pair"
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+    @staticmethod
+    def sample():
+        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        idle = fields[3] + fields[4]
+        return (sum(fields) - idle) / os.sysconf("SC_CLK_TCK") - sum(u.ru_utime + u.ru_stime for u in used)
 
-
-def rows(by_peer, cells):
-    """A line per peer: its name, its cells, how many rounds succeeded."""
-    for peer, runs in by_peer.items():
-        good = sum(run is not None for run in runs)
-        yield [peer, *(cells(runs) if good else ["failed"]), f"{good}/{len(runs)}"]
-
-
-def print_table(title, head, lines):
-    print(f"\n**{title}**\n")
-    print(f"| {' | '.join(head)} |")
-    print(f"|---|{'--:|' * (len(head) - 1)}")
-    for line in lines:
-        print(f"| {' | '.join(line[:-1] + [''] * (len(head) - len(line)) + line[-1:])} |")
-
-
-def print_speed(title, by_peer):
-    reference = by_peer[REFERENCE]
-
-    def cells(runs):
-        latency = f"{median(runs, 'p99_us'):.0f}" if all("p99_us" in run for run in runs if run) else "–"
-        return [f"{median(runs, 'per_second'):,.0f}", ratio(runs, reference, "per_second"),
-                f"{median(runs, 'server_us'):.3g}", ratio(runs, reference, "server_us"), latency]
-
-    print_table(title, ["server", "requests/s", "to bare", "CPU µs/request", "to bare", "p99 µs", "rounds"],
-                rows(by_peer, cells))
-
-
-def print_idle(title, by_peer):
-    def cells(runs):
-        return [f"{median(runs, 'pss_bytes'):,.0f}", f"{median(runs, 'idle_cpu_us'):,.0f}",
-                f"{median(runs, 'idle_switches'):,.0f}"]
-
-    print_table(title, ["server", "bytes/connection", "CPU µs in a second", "wake-ups in a second", "rounds"],
-                rows(by_peer, cells))
+    def cores(self):
+        return max(0.0, (self.sample() - self.busy) / (time.monotonic() - self.since))
 
 
 def names(known):
@@ -217,31 +123,45 @@ def names(known):
 def parse_options():
     build = Path(__file__).resolve().parents[2] / "build" / "release" / "bench"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scenarios", type=names(SCENARIOS), default=UNASKED, help=",".join(SCENARIOS))
-    parser.add_argument("--peers", type=names(PEERS), default=list(PEERS), help=",".join(PEERS))
-    parser.add_argument("--seconds", type=float, default=1, help="measured time of a run, after 0.3 s of warm-up")
+    parser.add_argument("--loads", type=names(LOADS), default=list(LOADS), help=",".join(LOADS))
+    parser.add_argument("--servers", type=names(SERVERS), default=list(SERVERS), help=",".join(SERVERS))
+    parser.add_argument("--rounds", type=int, help="default: 5")
+    parser.add_argument("--seconds", type=float, help="measured time of a run (default: 0.5)")
+    parser.add_argument("--quick", action="store_true", help="one round of 0.2 s: whether it works, not how fast it is")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the tables, into a file too")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="the CPU per request as a plot")
     parser.add_argument("--bin", type=Path, default=build, help="folder of the programs (default: %(default)s)")
     options = parser.parse_args()
-    if REFERENCE not in options.peers:
-        options.peers.insert(0, REFERENCE)
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.seconds = options.seconds or (0.2 if options.quick else 0.5)
+    options.warm_up = 0.1 if options.quick else 0.3
+    if REFERENCE not in options.servers:
+        options.servers.insert(0, REFERENCE)
     options.cores = sorted(os.sched_getaffinity(0))[:2]
     if len(options.cores) < 2:
         parser.error("two cores are needed, one for the server and one for the load")
-    for program in ("load", PEERS[REFERENCE][0]):
+    for program in ("load", SERVERS[REFERENCE].program):
         if not (options.bin / program).exists():
-            parser.error(f"no {program} in {options.bin}; build the benchmarks, or name their folder with --bin")
+            parser.error(f"no {program} in {options.bin}; `./dev bench` builds it")
     return options
 
 
 def main():
     options = parse_options()
-    runs, failures = run_all(options, usable_peers(options))
-    for scenario, by_peer in runs.items():
-        (print_idle if scenario == "idle" else print_speed)(SCENARIOS[scenario][0], by_peer)
-    print("\nEvery run succeeded." if not failures else "\nFailed runs:\n")
-    for failure in failures:
-        print(f"- {failure}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end first
+    servers = prepared(options.servers, options.bin)
+    enter_own_network()
+    bystanders = Bystanders()
+    runs, failures = run_all(options, servers)
+    rounds = f"Medians of {options.rounds} rounds" if options.rounds > 1 else "One round"
+    how = (f"{rounds} of {options.seconds:g} s (smallest–largest). "
+           f"Other programs kept {bystanders.cores():.1f} cores busy meanwhile.")
+    text = report.markdown(runs, servers, how, failures)
+    print(text, end="")
+    if options.markdown:
+        options.markdown.write_text(text)
+    if options.svg:
+        options.svg.write_text(plot.svg(runs, list(servers), [report.machine(), report.versions(servers)]))
     return 1 if failures else 0
 
 

@@ -28,9 +28,10 @@ constexpr std::array modes{mode{"echo", run_echo}, mode{"stream", run_stream}, m
 
 [[noreturn]] void usage() {
   std::fputs(
-      "usage: load --mode=echo|stream|churn|idle|udp|udpblast --port=N [--connections=N] [--depth=N]\n"
+      "usage: load --mode=echo|stream|churn|idle|udp|udpblast --port=N|--unix=PATH\n"
+      "            [--connections=N] [--depth=N]\n"
       "            [--size=BYTES] [--seconds=S] [--warm-up=S] [--server=PID] [--spin=0|1]\n"
-      "All on 127.0.0.1. A server's CPU time per operation is reported if its process is named; idle needs it.\n",
+      "Ports are of 127.0.0.1. A server's CPU time per operation is reported if its process is named; idle needs it.\n",
       stderr);
   std::exit(2);
 }
@@ -54,6 +55,8 @@ options parse(int argc, char** argv) {
       chosen.mode = value;
     else if (name == "--port")
       chosen.port = parse_number(value, 1, 65535);
+    else if (name == "--unix")
+      chosen.unix_path = value;
     else if (name == "--connections")
       chosen.connections = parse_number(value, 1, 100'000);
     else if (name == "--depth")
@@ -72,7 +75,8 @@ options parse(int argc, char** argv) {
       usage();
   }
   const bool udp = chosen.mode.starts_with("udp");
-  if (chosen.port == 0 || (chosen.mode == "idle" && chosen.server == 0) ||
+  if ((chosen.port == 0) == chosen.unix_path.empty() || (udp && chosen.port == 0) ||
+      (chosen.mode == "idle" && chosen.server == 0) ||
       (udp && (chosen.size < udp_client::size_min || chosen.size > datagram_bytes_max)))
     usage();
   return chosen;

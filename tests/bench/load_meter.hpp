@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -40,11 +41,18 @@ class meter {
     latencies_.record(static_cast<std::uint64_t>(std::chrono::nanoseconds(latency).count()));
   }
 
-  /// Steps until nobody is `silent` (at most 5 s; who still is counts as failed), then for the warm-up.
+  /// Steps until nobody is `silent`; after 10 s the run ends.
   template <class Step>
-  void warm_up(Step step, const int& silent) {
-    step_until(std::chrono::seconds(5), [&] { return step(), silent == 0; });
-    failed(static_cast<std::uint64_t>(silent));
+  void hear(Step step, const int& silent) {
+    step_until(std::chrono::seconds(10), [&] { return step(), silent == 0; });
+    if (silent == 0)
+      return;
+    std::fprintf(stderr, "load: %d of the connections got no answer\n", silent);
+    std::exit(1);
+  }
+
+  template <class Step>
+  void warm_up(Step step) {
     step_until(options_.warm_up, [&] { return step(), false; });
   }
 
@@ -60,6 +68,7 @@ class meter {
   }
 
   seconds elapsed() const noexcept { return elapsed_; }
+  std::uint64_t errors() const noexcept { return errors_; }
 
   void describe(report& out) const {
     const auto operations = static_cast<double>(operations_);

@@ -7,9 +7,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +29,8 @@ using seconds = std::chrono::duration<double>;
 
 struct options {
   std::string mode = "echo";
-  int port = 0;
+  int port = 0;          ///< Of the server, on 127.0.0.1.
+  std::string unix_path; ///< Of the server, in place of a port.
   int connections = 1;
   int depth = 1; ///< Requests in flight per connection.
   int size = 64; ///< Bytes of a request.
@@ -43,8 +46,7 @@ struct options {
   std::exit(1);
 }
 
-// -- payload
-// ------------------------------------------------------------------------------------------------------------
+// -- payload ---------------------------------------------------------------------------------------------------
 
 /// The most one system call moves.
 inline constexpr std::size_t chunk_bytes = 1 << 18;
@@ -71,8 +73,7 @@ inline std::span<char> scratch() {
   return bytes;
 }
 
-// -- descriptors
-// --------------------------------------------------------------------------------------------------------
+// -- descriptors -----------------------------------------------------------------------------------------------
 
 class descriptor {
  public:
@@ -104,9 +105,20 @@ inline sockaddr_in loopback(std::uint32_t host, int port) {
   return address;
 }
 
+/// A stream connected to the Unix socket at `path`, which has room in its backlog.
+inline descriptor connect_to(const std::string& path) {
+  descriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  sockaddr_un target{};
+  target.sun_family = AF_UNIX;
+  path.copy(target.sun_path, sizeof target.sun_path - 1);
+  if (!made.is_open() || ::connect(made.number(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0)
+    fail("connect");
+  return made;
+}
+
 /// A socket on its way to 127.0.0.1:`port`: for TCP it may still be connecting. The source address goes round 250
 /// loopback addresses with `index`, because one address runs out of ports when connections are made and closed at
-/// speed.
+/// speed, or when there are many.
 inline descriptor connect_to(int port, int type, unsigned index) {
   descriptor made(::socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int fd = made.number();
@@ -120,6 +132,10 @@ inline descriptor connect_to(int port, int type, unsigned index) {
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0 && errno != EINPROGRESS)
     fail("connect");
   return made;
+}
+
+inline descriptor connect_stream(const options& chosen, unsigned index) {
+  return chosen.unix_path.empty() ? connect_to(chosen.port, SOCK_STREAM, index) : connect_to(chosen.unix_path);
 }
 
 /// The epoll set. An event carries the index that its socket was added with.

@@ -1,4 +1,4 @@
-// The TCP modes of the load generator: echo, stream, churn, idle.
+// The stream modes of the load generator, over TCP or Unix sockets: echo, stream, churn, idle.
 #pragma once
 
 #include <cerrno>
@@ -13,11 +13,12 @@
 namespace actnet::bench {
 
 /// One connection and how far it is. The payload's offset in the pattern differs from one to the next.
-class tcp_client {
+class stream_client {
  public:
   static constexpr std::uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
-  tcp_client(int port, unsigned index) : socket_(connect_to(port, SOCK_STREAM, index)), offset_(index * 7919ull) {}
+  stream_client(const options& chosen, unsigned index)
+      : socket_(connect_stream(chosen, index)), offset_(index * 7919ull) {}
 
   const descriptor& socket() const noexcept { return socket_; }
   std::uint64_t received() const noexcept { return received_; }
@@ -73,40 +74,57 @@ class tcp_client {
   std::uint64_t received_ = 0;
 };
 
-inline std::vector<tcp_client> make_clients(const options& chosen, poller& events) {
-  std::vector<tcp_client> clients;
+/// Opens all connections, each with one echo, and nothing else meanwhile. A few hundred at a time: more would overflow
+/// the server's backlog and wait for their next SYN.
+inline std::vector<stream_client> open_connections(const options& chosen, poller& events, meter& measured) {
+  constexpr int lot = 256;
+  std::vector<stream_client> clients;
+  const auto size = static_cast<std::uint64_t>(chosen.size);
+  int silent = 0;
+  const auto step = [&] {
+    for (const auto& event : events.wait()) {
+      auto& client = clients[event.data.u64];
+      const bool had_all = client.received() == size;
+      if (!client.handle(event.events)) {
+        measured.failed();
+        client.close();
+      } else if (!had_all && client.received() == size) {
+        --silent;
+      }
+    }
+  };
   for (int i = 0; i < chosen.connections; ++i) {
-    clients.emplace_back(chosen.port, static_cast<unsigned>(i));
-    events.add(clients.back().socket(), tcp_client::events, static_cast<std::size_t>(i));
+    clients.emplace_back(chosen, static_cast<unsigned>(i));
+    events.add(clients.back().socket(), stream_client::events, static_cast<std::size_t>(i));
+    clients.back().request(size);
+    if (++silent == lot || i + 1 == chosen.connections)
+      measured.hear(step, silent);
   }
   return clients;
 }
 
-/// Keeps `in_flight_bytes` on their way per connection. `answered(index, before)` runs after a read, with the bytes
-/// received before it, and returns how many bytes to send next.
+/// Keeps `in_flight_bytes` on their way per connection. `answered(index, before, now)` runs after a read, with the
+/// bytes received before and after it, and returns how many bytes to send next.
 template <class Answered>
 void run_connections(const options& chosen, meter& measured, std::uint64_t in_flight_bytes, Answered answered) {
   poller events(chosen.spin);
-  auto clients = make_clients(chosen, events);
-  int silent = chosen.connections;
-  for (auto& client : clients)
-    client.request(in_flight_bytes);
+  auto clients = open_connections(chosen, events, measured);
   const auto step = [&] {
     for (const auto& event : events.wait()) {
       auto& client = clients[event.data.u64];
       const auto before = client.received();
       bool good = client.handle(event.events);
-      if (good && client.received() > before) {
-        silent -= before == 0;
+      if (good && client.received() > before)
         good = client.request(answered(event.data.u64, before, client.received()));
-      }
       if (!good) {
         measured.failed();
         client.close();
       }
     }
   };
-  measured.warm_up(step, silent);
+  for (auto& client : clients)
+    client.request(in_flight_bytes);
+  measured.warm_up(step);
   measured.measure(step);
 }
 
@@ -142,13 +160,18 @@ inline void run_stream(const options& chosen, report& out) {
 inline void run_churn(const options& chosen, report& out) {
   meter measured(chosen);
   poller events(chosen.spin);
-  auto clients = make_clients(chosen, events);
+  auto clients = open_connections(chosen, events, measured);
   const auto size = static_cast<std::uint64_t>(chosen.size);
-  std::vector<steady::time_point> started(clients.size(), steady::now());
-  for (auto& client : clients)
+  std::vector<steady::time_point> started(clients.size());
+  auto made = static_cast<unsigned>(chosen.connections);
+  const auto start_over = [&](std::size_t index) {
+    auto& client = clients[index];
+    client.close();
+    client = stream_client(chosen, made++);
+    events.add(client.socket(), stream_client::events, index);
     client.request(size);
-  unsigned made = static_cast<unsigned>(chosen.connections);
-  int silent = 1;
+    started[index] = steady::now();
+  };
   const auto step = [&] {
     for (const auto& event : events.wait()) {
       const auto index = event.data.u64;
@@ -156,55 +179,36 @@ inline void run_churn(const options& chosen, report& out) {
       const bool good = client.handle(event.events);
       if (good && client.received() < size)
         continue;
-      const auto time = steady::now();
       if (good) {
-        silent = 0;
         measured.completed(1);
-        measured.took(time - started[index]);
+        measured.took(steady::now() - started[index]);
       } else {
         measured.failed();
       }
-      client.close();
-      client = tcp_client(chosen.port, made++);
-      events.add(client.socket(), tcp_client::events, index);
-      client.request(size);
-      started[index] = time;
+      start_over(index);
     }
   };
-  measured.warm_up(step, silent);
+  for (std::size_t i = 0; i < clients.size(); ++i)
+    start_over(i);
+  measured.warm_up(step);
   measured.measure(step);
   measured.describe(out);
 }
 
 /// Opens `connections`, one echo on each, then nothing: what the server's process holds and does meanwhile.
 inline void run_idle(const options& chosen, report& out) {
-  const auto before = pss_kib(chosen.server);
+  const auto before = own_memory_kib(chosen.server);
+  meter opened(chosen);
   poller events(false);
-  auto clients = make_clients(chosen, events);
-  const auto size = static_cast<std::uint64_t>(chosen.size);
-  int silent = chosen.connections;
-  int broken = 0;
-  for (auto& client : clients)
-    client.request(size);
-  for (const auto end = steady::now() + std::chrono::seconds(10); silent > broken && steady::now() < end;)
-    for (const auto& event : events.wait()) {
-      auto& client = clients[event.data.u64];
-      const bool had_all = client.received() == size;
-      if (!client.handle(event.events)) {
-        ++broken;
-        client.close();
-      } else if (!had_all && client.received() == size) {
-        --silent;
-      }
-    }
+  const auto clients = open_connections(chosen, events, opened);
   std::this_thread::sleep_for(chosen.warm_up); // The server finishes what it does after an answer.
-  const auto open = pss_kib(chosen.server);
+  const auto open = own_memory_kib(chosen.server);
   const auto switches = voluntary_switches(chosen.server);
   const auto cpu = cpu_time(chosen.server);
   std::this_thread::sleep_for(chosen.measured);
   const std::chrono::duration<double, std::micro> idle_cpu = cpu_time(chosen.server) - cpu;
-  out.add("errors", silent);
-  out.add("pss_bytes", static_cast<double>(open - before) * 1024 / chosen.connections);
+  out.add("errors", static_cast<double>(opened.errors()));
+  out.add("memory_bytes", static_cast<double>(open - before) * 1024 / chosen.connections);
   out.add("idle_cpu_us", idle_cpu.count() / chosen.measured.count());
   out.add("idle_switches", static_cast<double>(voluntary_switches(chosen.server) - switches) / chosen.measured.count());
 }

@@ -3,6 +3,7 @@
 
 #include <linux/sock_diag.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -101,7 +102,7 @@ inline void run_udp(const options& chosen, report& out) {
         }
     }
   };
-  measured.warm_up(step, 0);
+  measured.warm_up(step);
   measured.measure(step);
   measured.describe(out);
   out.add("restarts", restarts);
@@ -144,7 +145,7 @@ inline std::uint32_t dropped_by(const descriptor& socket) {
 }
 
 /// Sends as fast as it can; the kernel drops what the server cannot take. An operation is an echo the server sent, so
-/// one that found our own queue full counts too.
+/// one that found our own queue full counts too. The server's memory is looked at all the time.
 inline void run_udpblast(const options& chosen, report& out) {
   constexpr std::size_t batch = 64;
   meter measured(chosen);
@@ -152,6 +153,9 @@ inline void run_udpblast(const options& chosen, report& out) {
   datagram_batch sending(batch, static_cast<std::size_t>(chosen.size)), receiving(batch, datagram_bytes_max);
   std::uint64_t sent = 0;
   auto dropped = dropped_by(socket);
+  const auto rss_before = chosen.server != 0 ? rss_kib(chosen.server) : 0;
+  auto rss_most = rss_before;
+  auto next_look = steady::now();
   const auto step = [&] {
     sent += sending.send(socket);
     // Twice what was sent is enough to catch up, and cannot go on for ever.
@@ -163,12 +167,17 @@ inline void run_udpblast(const options& chosen, report& out) {
     }
     const auto now_dropped = dropped_by(socket);
     measured.completed(now_dropped - std::exchange(dropped, now_dropped));
+    if (const auto time = steady::now(); chosen.server != 0 && time >= next_look) {
+      next_look = time + std::chrono::milliseconds(20);
+      rss_most = std::max(rss_most, rss_kib(chosen.server));
+    }
   };
-  measured.warm_up(step, 0);
+  measured.warm_up(step);
   sent = 0;
   measured.measure(step);
   measured.describe(out);
   out.add("sent_per_second", static_cast<double>(sent) / measured.elapsed().count());
+  out.add("rss_growth_bytes", static_cast<double>(rss_most - rss_before) * 1024);
 }
 
 } // namespace actnet::bench

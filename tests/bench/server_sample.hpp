@@ -34,9 +34,15 @@ inline long number_in(const std::filesystem::path& file, const std::string& key)
   fail(file.c_str());
 }
 
-/// Proportional set size: private pages whole, shared ones by their share.
-inline long pss_kib(pid_t server) {
-  return number_in("/proc/" + std::to_string(server) + "/smaps_rollup", "Pss:");
+/// Memory that is the process's own: heap, stacks, buffers. Pages of programs and libraries, which come as they are
+/// used and whose share depends on who else runs, are not in it.
+inline long own_memory_kib(pid_t server) {
+  return number_in("/proc/" + std::to_string(server) + "/smaps_rollup", "Pss_Anon:");
+}
+
+/// Resident set size, as the kernel counts it: some pages late.
+inline long rss_kib(pid_t server) {
+  return number_in("/proc/" + std::to_string(server) + "/status", "VmRSS:");
 }
 
 /// How often the living threads went to sleep by themselves, so about how often they were woken.
