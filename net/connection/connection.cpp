@@ -262,6 +262,8 @@ void connection::on_hang_up(std::error_code cause) noexcept {
 }
 
 std::size_t connection::gather(std::span<iovec> parts) noexcept {
+  if (abort_asked_)
+    return 0;
   return queue_.front_file() ? gather_file(parts) : queue_.gather(parts);
 }
 

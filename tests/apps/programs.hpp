@@ -7,6 +7,7 @@
 #include "support/peer.hpp"
 #include "support/position_stream.hpp"
 #include "support/process.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -78,25 +79,6 @@ inline bool listens(std::uint16_t port) {
 inline bool has_one_line(const std::string& text) {
   return text.find('\n') == text.size() - 1 && text.size() > 1;
 }
-
-/// A folder of a test's own, gone with it.
-class scratch_folder {
- public:
-  scratch_folder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "actnet-apps-XXXXXX";
-    if (!::mkdtemp(pattern.data()))
-      throw std::runtime_error("mkdtemp failed");
-    path_ = pattern;
-  }
-  ~scratch_folder() { std::filesystem::remove_all(path_); }
-  scratch_folder(const scratch_folder&) = delete;
-  scratch_folder& operator=(const scratch_folder&) = delete;
-
-  std::string operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// A pipe with a name, for a program's output: it is read when the test says so.
 class slow_output {

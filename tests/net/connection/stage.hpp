@@ -71,6 +71,12 @@ class subject final : public net::connection_owner {
     return true;
   }
   void flush(std::uint64_t token) { write({}, token); }
+  void write_file(const std::string& path, std::uint64_t token = 0, std::uint64_t offset = 0, std::uint64_t count = 0) {
+    auto& item = make_item(token);
+    const auto room = near.reserve(0);
+    item.file = std::make_unique<net::file_source>(path, offset, count);
+    room ? near.write(item) : near.refuse(item);
+  }
   void finish(std::uint64_t token = 0) { near.finish(make_item(token)); }
 
   // -- what became of it -------------------------------------------------------------------
@@ -149,8 +155,9 @@ class subject final : public net::connection_owner {
     CHECK((token == 0 || !outcome_of(token))); // one outcome each
     outcomes.push_back({token, why, item.sent});
     if (!why)
-      CHECK(item.sent == item.payload.size());
+      CHECK(item.sent == (item.file ? item.file->size() : item.payload.size()));
     item.payload = {};
+    item.file = nullptr;
     if (token != 0)
       log.push_back((why ? "failed " : "done ") + std::to_string(token));
     when_done(outcomes.back());

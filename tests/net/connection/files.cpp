@@ -1,0 +1,199 @@
+// Parts of files among the writes of a connection: order, ends that come too early, files that are none.
+#include "net/connection/stage.hpp"
+
+#include "support/scratch_folder.hpp"
+
+#include "actnet/net/socket/system_calls.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace actnet::test {
+namespace {
+
+std::string positions(std::size_t count) {
+  const auto all = position_stream(1).bytes(count);
+  return {reinterpret_cast<const char*>(all.data()), count};
+}
+
+/// A kernel whose sendfile(2) fails, after a number of good calls.
+struct sendfile_fails final : net::system_calls {
+  explicit sendfile_fails(int with, int good_calls = 0) : number(with), good(good_calls) {}
+  ssize_t sendfile(int to, int from, off_t* offset, std::size_t count) noexcept override {
+    if (good-- > 0)
+      return net::system_calls::sendfile(to, from, offset, count);
+    errno = number;
+    return -1;
+  }
+  int number;
+  int good;
+};
+
+std::ptrdiff_t open_descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return std::distance(begin(all), end(all));
+}
+
+/// Pumps the loop until the peer has so many bytes.
+std::string read_while_serving(stage& on, subject& s, std::size_t size) {
+  std::string got;
+  while (got.size() < size) {
+    on.settle();
+    got += s.far.read_some(size - got.size());
+  }
+  return got;
+}
+
+} // namespace
+
+TEST_CASE("parts of files go out among the writes, in order") {
+  const auto kind = GENERATE(link::tcp, link::local);
+  const scratch_folder folder;
+  const auto all = positions(1'000'000);
+  const auto path = folder.file("file", all);
+  stage on;
+  auto& s = on.open(kind);
+  s.write(text("before "), 1);
+  s.write_file(path, 2, 10, 20);
+  s.write_file(path, 3, 500'000); // to the end
+  s.write(text(" after"), 4);
+  s.flush(5);
+  const auto expected = "before " + all.substr(10, 20) + all.substr(500'000) + " after";
+  CHECK(read_while_serving(on, s, expected.size()) == expected);
+  CHECK(s.log == std::vector<std::string>{"done 1", "done 2", "done 3", "done 4", "done 5"});
+  CHECK(s.outcome_of(2)->sent == 20);
+  CHECK(s.outcome_of(3)->sent == 500'000);
+  CHECK(s.near.counters().bytes_sent == expected.size());
+}
+
+TEST_CASE("an empty file, and an empty part at its end, are sent at once") {
+  const scratch_folder folder;
+  stage on;
+  auto& s = on.open();
+  s.write_file(folder.file("empty", ""), 1);
+  s.write_file(folder.file("full", "full"), 2, 4);
+  s.finish(3);
+  on.settle();
+  CHECK(s.log == std::vector<std::string>{"done 1", "done 2", "done 3"});
+  CHECK(s.far.read_to_end().empty());
+}
+
+TEST_CASE("where the kernel does not send from a file, its bytes are copied") {
+  sendfile_fails calls{GENERATE(ENOSYS, EINVAL), GENERATE(0, 2)};
+  const net::replaced_system_calls replaced{calls};
+  const scratch_folder folder;
+  const auto all = positions(700'000);
+  stage on;
+  auto& s = on.open();
+  s.write_file(folder.file("file", all), 1, 5);
+  s.write(text("after"), 2);
+  CHECK(read_while_serving(on, s, all.size()) == all.substr(5) + "after");
+  CHECK(s.log == std::vector<std::string>{"done 1", "done 2"});
+}
+
+TEST_CASE("a file that cannot be sent fails alone, with none of it sent") {
+  const scratch_folder folder;
+  const auto path = folder.file("file", "0123456789");
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  stage on;
+  auto& s = on.open();
+  s.write(text("a"), 1);
+  s.write_file(folder / "none", 2);
+  s.write_file(folder / "", 3);
+  s.write_file(folder / "pipe", 4);
+  s.write_file("/dev/null", 5);
+  s.write_file(path, 6, 11);
+  s.write_file(path, 7, 5, 6);
+  s.write_file(path, 8, 1, static_cast<std::uint64_t>(-1));
+  s.write(text("b"), 9);
+  on.settle();
+  CHECK(s.outcome_of(2)->cause == errc::no_such_path);
+  for (const auto token : {3, 4, 5})
+    CHECK(s.outcome_of(static_cast<std::uint64_t>(token))->cause == errc::not_a_file);
+  for (const auto token : {6, 7, 8})
+    CHECK(s.outcome_of(static_cast<std::uint64_t>(token))->cause == errc::file_too_short);
+  CHECK(s.log.front() == "done 1");
+  CHECK(s.log.back() == "done 9");
+  CHECK(s.far.read_exactly(2) == "ab");
+  CHECK_FALSE(s.closed());
+}
+
+TEST_CASE("a file that becomes shorter on the way ends the connection, and says so") {
+  const auto copied = GENERATE(false, true);
+  sendfile_fails calls{ENOSYS, copied ? 0 : 1'000'000};
+  const net::replaced_system_calls replaced{calls};
+  const scratch_folder folder;
+  const auto path = folder.file("file", positions(8'000'000));
+  stage on;
+  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 4'096}, 4'096);
+  s.write_file(path, 1);
+  s.write(text("never"), 2);
+  on.settle();
+  REQUIRE_FALSE(s.outcome_of(1));
+  REQUIRE(::truncate(path.c_str(), 1'000) == 0);
+  while (!s.closed()) {
+    if (s.far.unread() > 0)
+      s.far.read_some(100'000);
+    on.settle();
+  }
+  CHECK(s.outcome_of(1)->cause == errc::file_too_short);
+  CHECK(s.outcome_of(1)->sent >= 1'000);
+  CHECK(s.outcome_of(1)->sent < 8'000'000);
+  REQUIRE(s.outcome_of(2));
+  CHECK(s.outcome_of(2)->cause == errc::file_too_short);
+  CHECK(s.reason == close_reason::error);
+  CHECK(s.cause == errc::file_too_short);
+  CHECK(s.far.await_end() == ending::reset); // the peer does not take it for the whole
+}
+
+TEST_CASE("a file that cannot be read ends the connection") {
+  sendfile_fails calls{EIO, 1};
+  const net::replaced_system_calls replaced{calls};
+  const scratch_folder folder;
+  stage on;
+  auto& s = on.open();
+  s.write_file(folder.file("file", positions(1'000'000)), 1);
+  on.settle();
+  CHECK(s.outcome_of(1)->cause == errc::io_error);
+  CHECK(s.reason == close_reason::error);
+}
+
+TEST_CASE("of many queued files one is open at a time, and none when the connection is gone") {
+  const scratch_folder folder;
+  const auto path = folder.file("file", positions(3'000'000));
+  stage on;
+  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 4'096}, 4'096);
+  on.settle();
+  const auto before = open_descriptors();
+  for (std::uint64_t token = 1; token <= 50; ++token)
+    s.write_file(path, token);
+  on.settle();
+  CHECK(open_descriptors() == before + 1);
+  s.near.abort();
+  on.settle();
+  CHECK(open_descriptors() == before - 1); // the connection's is gone too
+  CHECK(s.outcomes.size() == 50);
+  for (const auto& each : s.outcomes)
+    CHECK(each.cause == errc::aborted);
+}
+
+TEST_CASE("a peer that resets while a file is sent is no broken pipe for the process") {
+  const auto kind = GENERATE(link::tcp, link::local);
+  const scratch_folder folder;
+  const auto path = folder.file("file", positions(3'000'000));
+  stage on;
+  auto& s = on.open(kind, {}, true, {.receive_buffer_bytes = 4'096}, 4'096);
+  s.near.pause_reading();
+  s.write_file(path, 1);
+  on.settle();
+  s.far.reset();
+  s.write_file(path, 2);
+  while (!s.closed())
+    on.settle();
+  CHECK(s.outcome_of(1)->cause == errc::connection_reset);
+  CHECK(s.outcome_of(2)->cause == errc::connection_reset);
+}
+
+} // namespace actnet::test
