@@ -40,6 +40,7 @@ CPU_ROWS = [
 ]
 IDLE_MEMORY = Row("idle", "1,000 idle connections: bytes each", "memory_bytes", ratio=False)
 OTHER_ROWS = [
+    Row("bulk", "TCP, endless stream: MB per CPU second", "mb_per_cpu_second", ratio=False),
     Row("flood", "UDP flood: answers per second", "per_second", "{:,.0f}"),
     Row("flood", "UDP flood: memory grows by KiB", "rss_growth_bytes", scale=1 / 1024, ratio=False),
     IDLE_MEMORY,
