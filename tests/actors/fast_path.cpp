@@ -65,14 +65,15 @@ TEST_CASE("what waits in the owner's mailbox is not overtaken by what is receive
 TEST_CASE("while an answer is awaited, nothing is delivered and nothing is lost", "[fast-path]") {
   actor_world world;
   const auto log = make_journal();
-  caf::response_promise promise;
-  const auto server = world.owned(world.system().spawn([&promise](caf::event_based_actor* self) -> caf::behavior {
+  // Lives with the actor: deliver() goes on for a moment after the answer has arrived.
+  const auto promise = std::make_shared<caf::response_promise>();
+  const auto server = world.owned(world.system().spawn([promise](caf::event_based_actor* self) -> caf::behavior {
     return {
-        [self, &promise](int) {
-          promise = self->make_response_promise();
-          return promise;
+        [self, promise](int) {
+          *promise = self->make_response_promise();
+          return *promise;
         },
-        [self, &promise](caf::ok_atom) { promise.deliver(7); },
+        [promise](caf::ok_atom) { promise->deliver(7); },
     };
   }));
   const auto owner = world.owned(spawn_on<scripted>(world.loop(), log, [server](scripted& self) -> caf::behavior {
