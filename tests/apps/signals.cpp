@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <iterator>
 #include <stop_token>
 #include <thread>
 
@@ -102,6 +101,7 @@ TEST_CASE("a second signal ends a program also when a loop is stuck", "[signals]
     int second;
   };
   const auto r = GENERATE(row{0, SIGTERM, SIGTERM}, row{0, SIGTERM, SIGINT}, row{1, SIGINT, SIGTERM});
+  baseline before;
   auto program = stuck_program(r.loop, 1h);
   program.wait_for_line(stream::err, "^stuck$");
   program.send_signal(r.first);
@@ -135,6 +135,7 @@ TEST_CASE("signals that mean nothing to a program cost it nothing, be they ever 
 }
 
 TEST_CASE("a storm of signals to end ends a program in good order", "[signals]") {
+  baseline before;
   for (int round = 0; round < 20; ++round) {
     auto server = readme_echo();
     echo_client client(port_of(server), 1);
@@ -150,6 +151,7 @@ TEST_CASE("a storm of signals to end ends a program in good order", "[signals]")
 
 TEST_CASE("a program takes as many descriptors as it may, not as few as it was started with", "[signals]") {
   constexpr int clients = 100;
+  baseline before;
   process server({.argv = {"sh", "-c", "ulimit -Sn 64; exec \"$0\" -k 127.0.0.1:0", app("tcp_server")},
                   .input = "",
                   .environment = {{"ACTNET_LOG", "debug"}}});
