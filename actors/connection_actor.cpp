@@ -382,6 +382,10 @@ void connection_actor::on_closed(net::close_reason reason, std::error_code cause
   end(cause ? make_error(cause) : caf::error{});
 }
 
+std::string connection_actor::owner_name() const {
+  return actnet::describe(*caf::actor_cast<caf::abstract_actor*>(owner_));
+}
+
 stream::info connection_actor::describe() {
   stream::info info;
   info.state = stream_.state();

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace actnet {
@@ -70,6 +71,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void on_writable() noexcept override;
   void on_outcome(net::write_item& item, std::error_code cause) noexcept override;
   void on_closed(net::close_reason reason, std::error_code cause) noexcept override;
+  std::string owner_name() const override;
 
   caf::strong_actor_ptr sender_of(outgoing& item);
   void queue(outgoing* item) noexcept;

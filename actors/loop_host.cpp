@@ -28,6 +28,13 @@ thread_local loop_host* host_of_this_thread = nullptr;
 
 } // namespace
 
+std::string describe(const caf::abstract_actor& who) {
+  int status = 0;
+  const auto type = typeid(who).name();
+  std::unique_ptr<char, void (*)(void*)> plain{abi::__cxa_demangle(type, nullptr, nullptr, &status), std::free};
+  return std::string{status == 0 ? plain.get() : type} + "#" + std::to_string(who.id());
+}
+
 loop_host::loop_host(caf::actor_system& system, std::unique_ptr<net::loop> home)
     : execution_unit(&system), loop_(std::move(home)) {
   loop_->set_resident(this);
@@ -150,12 +157,7 @@ void loop_host::running(const caf::abstract_actor& who) noexcept {
 }
 
 std::string loop_host::last_turn() const {
-  if (last_turn_number_ != loop_->turn() || !last_actor_)
-    return "no actor ran in it";
-  int status = 0;
-  const auto type = typeid(*last_actor_).name();
-  std::unique_ptr<char, void (*)(void*)> plain{abi::__cxa_demangle(type, nullptr, nullptr, &status), std::free};
-  return std::string{status == 0 ? plain.get() : type} + "#" + std::to_string(last_actor_->id());
+  return last_turn_number_ == loop_->turn() && last_actor_ ? describe(*last_actor_) : "no actor ran in it";
 }
 
 // -- the actors that live here -----------------------------------------------------------------------

@@ -20,6 +20,9 @@ namespace actnet {
 class hosted_actor;
 class lean_actor;
 
+/// Class and id of an actor, for the log.
+std::string describe(const caf::abstract_actor& who);
+
 /// Runs one loop and the actors on it. Everything in it is called in the loop's thread unless it says otherwise.
 class loop_host final : public caf::execution_unit, private net::resident, private net::deferred {
  public:

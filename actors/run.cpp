@@ -84,10 +84,14 @@ class signals {
     sigaction(SIGPIPE, &ignore, &pipe_before_);
   }
   ~signals() {
-    // What came too late to be heard would end the process once it is let through.
+    // What came too late to be heard would end the process once it is let through, and so would what is still to come:
+    // a program that was told to end is on its way.
     const timespec at_once{};
-    while (sigtimedwait(&set_, nullptr, &at_once) > 0) {
+    while (take(&at_once) > 0) {
     }
+    if (told_to_end_)
+      for (const auto number : {SIGINT, SIGTERM})
+        sigaddset(&before_, number);
     sigaction(SIGPIPE, &pipe_before_, nullptr);
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
@@ -95,7 +99,7 @@ class signals {
   static int woken() { return SIGRTMIN; }
 
   /// The next signal, or 0 when `until` has passed.
-  int wait(steady_clock::time_point until) const {
+  int wait(steady_clock::time_point until) {
     for (;;) {
       const auto left = until - steady_clock::now();
       if (left.count() <= 0)
@@ -103,15 +107,22 @@ class signals {
       const auto whole = std::chrono::duration_cast<std::chrono::seconds>(left);
       const timespec time{static_cast<time_t>(std::min<std::int64_t>(whole.count(), 1 << 30)),
                           static_cast<long>(std::chrono::nanoseconds{left - whole}.count())};
-      if (const auto number = sigtimedwait(&set_, nullptr, &time); number > 0)
+      if (const auto number = take(&time); number > 0)
         return number;
     }
   }
 
  private:
+  int take(const timespec* within) {
+    const auto number = sigtimedwait(&set_, nullptr, within);
+    told_to_end_ = told_to_end_ || (number > 0 && number != woken());
+    return number;
+  }
+
   sigset_t set_{};
   sigset_t before_{};
   struct sigaction pipe_before_ {};
+  bool told_to_end_ = false;
 };
 
 /// What the main actor tells the thread that waits.
@@ -183,7 +194,7 @@ class last_word {
 };
 
 /// Waits for the main actor, with an ear for signals. Returns the exit code.
-int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& system, const caf::actor& main,
+int wait_for_end(signals& heard, const outcome& how, caf::actor_system& system, const caf::actor& main,
                  std::chrono::milliseconds drain_deadline) {
   bool stopping = false;
   std::optional<int> aborted_with;
@@ -214,7 +225,7 @@ int run_program(run_options options, main_function fun) try {
   occupy_standard_descriptors();
   read_log_level();
   raise_file_limit();
-  const signals heard;
+  signals heard;
   outcome how;
   config cfg;
   cfg.loops = options.loops;

@@ -584,7 +584,7 @@ void connection::on_timer(time_point now) noexcept {
     } else if (!stall_warned_ && over(starved_since_, options_.credit_stall_warning)) {
       stall_warned_ = true;
       log_limited(log_level::warning, "credit-stall",
-                  "a connection has read nothing for a while: its owner holds " +
+                  "a connection has read nothing for a while: " + owner_.owner_name() + " holds " +
                       std::to_string(credit_->outstanding()) + " bytes of received data");
     }
   }

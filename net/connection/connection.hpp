@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace actnet::net {
@@ -118,6 +119,9 @@ class connection_owner {
   /// The last call, exactly once, after the outcomes of everything queued. Only the outcomes of items that are handed
   /// in later come after it. Do not destroy the connection in here but in a `deferred` of your own.
   virtual void on_closed(close_reason reason, std::error_code cause) noexcept = 0;
+
+  /// Who it is, for the log.
+  virtual std::string owner_name() const { return "its owner"; }
 
  protected:
   ~connection_owner() = default;

@@ -138,6 +138,20 @@ TEST_CASE("a connect that fails in the kernel is told with its cause", "[client]
   CHECK(s.log->lines().size() == 3);
 }
 
+TEST_CASE("with no local port left a connect fails with a sentence, and the next one may succeed", "[client]") {
+  faulty_system_calls calls;
+  const net::replaced_system_calls replaced{calls};
+  stage s;
+  listening_peer server;
+  calls.fail(call::connect, EADDRNOTAVAIL);
+  s.connect(server.port());
+  s.log->expect("connect_failed: address not available on this machine");
+  CHECK(calls.open_descriptors(call::socket).empty());
+  s.connect(server.port());
+  s.log->expect("connected");
+  CHECK(s.log->lines().size() == 2);
+}
+
 TEST_CASE("connect_to makes the handler when connected, tells the owner, and ends with that connection", "[client]") {
   actor_world world{2};
   const auto log = make_journal(), handled = make_journal();

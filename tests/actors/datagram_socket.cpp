@@ -35,14 +35,23 @@ std::string fresh_name() {
   return "@actnet-test-" + std::to_string(::getpid()) + "-" + std::to_string(++next);
 }
 
+struct unix_address {
+  explicit unix_address(const std::string& abstract_name)
+      : size(static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + abstract_name.size())) {
+    name.sun_family = AF_UNIX;
+    abstract_name.copy(name.sun_path + 1, sizeof name.sun_path - 1, 1);
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&name); }
+
+  sockaddr_un name{};
+  socklen_t size;
+};
+
 /// A bound Unix datagram socket that nobody reads from.
 descriptor deaf_receiver(const std::string& abstract_name) {
   descriptor made{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  abstract_name.copy(name.sun_path + 1, sizeof name.sun_path - 1, 1);
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + abstract_name.size());
-  REQUIRE(::bind(made.fd(), reinterpret_cast<const sockaddr*>(&name), size) == 0);
+  const unix_address here{abstract_name};
+  REQUIRE(::bind(made.fd(), here.get(), here.size) == 0);
   return made;
 }
 
@@ -71,6 +80,59 @@ TEST_CASE("datagrams go out and come in, empty ones too", "[datagram]") {
   CHECK(info.received == 2);
   CHECK(info.received_bytes == 6);
   CHECK(info.queued_bytes == 0);
+}
+
+TEST_CASE("a datagram larger than a read comes cut and marked, an empty one and one that just fits come whole",
+          "[datagram]") {
+  constexpr std::size_t read_bytes = 65'536; // more than UDP can carry: only a Unix socket has larger ones
+  const auto name = fresh_name();
+  stage s{{}, "unixgram:" + name};
+  const auto sender = deaf_receiver(fresh_name());
+  const auto to = unix_address(name);
+  const auto send = [&](std::size_t size) {
+    const std::string payload(size, 'x');
+    REQUIRE(::sendto(sender.fd(), payload.data(), size, 0, to.get(), to.size) == static_cast<ssize_t>(size));
+  };
+  send(100'000);
+  s.log->expect("datagram 65536 bytes truncated");
+  send(0);
+  s.log->expect("datagram ");
+  send(read_bytes);
+  s.log->expect("datagram 65536 bytes");
+  send(read_bytes + 1);
+  s.log->expect("datagram 65536 bytes truncated", 2);
+  const auto info = s.info();
+  CHECK(info.received == 4);
+  CHECK(info.truncated == 2);
+  CHECK(info.received_bytes == 3 * read_bytes);
+}
+
+TEST_CASE("the largest UDP datagram comes whole", "[datagram]") {
+  stage s;
+  udp_peer far;
+  far.send_to(s.port, std::string(65'507, 'x'));
+  s.log->expect("datagram 65507 bytes");
+  CHECK(s.info().truncated == 0);
+}
+
+TEST_CASE("of a burst beyond the receive buffer each datagram is either delivered or counted as dropped",
+          "[datagram]") {
+  constexpr std::uint64_t burst = 300;
+  stage s;
+  udp_peer far;
+  CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::set_options{{{net::receive_buffer{16'384}}}}).first);
+  CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::pause_reading{}).first);
+  for (std::uint64_t i = 0; i < burst; ++i)
+    far.send_to(s.port, std::string(500, 'x'));
+  CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::resume_reading{}).first);
+  s.log->expect_like("datagram 500 bytes");
+  s.world.settle();
+  far.send_to(s.port, "the last"); // each datagram tells of the drops before it
+  s.log->expect("datagram the last");
+  const auto info = s.info();
+  CHECK(info.dropped > 0);
+  CHECK(info.received > 1);
+  CHECK(info.received + info.dropped == burst + 1);
 }
 
 TEST_CASE("sends as requests are answered, with the error if there is one", "[datagram]") {

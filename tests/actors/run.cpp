@@ -1,0 +1,217 @@
+// Programs as `run_program` runs them, here within the test: the loops they get, their exit codes, signals.
+#include "support/actor_world.hpp"
+
+#include "actnet/actors/run.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+using namespace actnet;
+using namespace actnet::test;
+
+namespace {
+
+/// A program in a thread of its own, which begins with a listener on a free port.
+class running_program {
+ public:
+  running_program(run_options options, std::function<void(handler&)> listen)
+      : thread_([this, options, listen] {
+          exit_code_ = run_program(options, [&](main_actor& self) -> caf::behavior {
+            listen(self);
+            return {[this](const listening& l) { listening_.set_value(l.local.port()); }};
+          });
+        }) {
+    port_ = listening_.get_future().get();
+  }
+  ~running_program() {
+    if (thread_.joinable())
+      (void)end();
+  }
+
+  std::uint16_t port() const { return port_; }
+
+  /// As SIGTERM does. Returns the exit code.
+  int end() {
+    pthread_kill(thread_.native_handle(), SIGTERM);
+    thread_.join();
+    return exit_code_;
+  }
+
+ private:
+  std::promise<std::uint16_t> listening_;
+  std::uint16_t port_ = 0;
+  int exit_code_ = -1;
+  std::thread thread_;
+};
+
+/// What a test and its handlers share.
+struct latch {
+  std::chrono::milliseconds at_least{0};
+  std::atomic<bool> open{false};
+  std::atomic<bool> somebody_holds{false};
+};
+
+/// Says where it lives and who it is, or holds its loop until the latch is open.
+class sluggish final : public handler {
+ public:
+  sluggish(caf::actor_config& cfg, connection c, latch* until) : handler(cfg), peer_(std::move(c)), until_(until) {}
+
+  caf::behavior make_behavior() override {
+    return {[this](const stream::received& r) {
+      if (r.payload.view() == "hold")
+        hold();
+      char thread[16];
+      pthread_getname_np(pthread_self(), thread, sizeof thread);
+      peer_.write(std::string{thread} + " sluggish#" + std::to_string(id()) + "\n");
+    }};
+  }
+
+ private:
+  void hold() {
+    const auto earliest = std::chrono::steady_clock::now() + until_->at_least;
+    until_->somebody_holds = true;
+    while (!until_->open || std::chrono::steady_clock::now() < earliest)
+      std::this_thread::yield();
+    until_->somebody_holds = false;
+  }
+
+  connection peer_;
+  latch* until_;
+};
+
+/// Sends, and takes the answer apart: the thread and the handler.
+std::pair<std::string, std::string> ask(peer& server, std::string_view question) {
+  server.send_all(question);
+  std::string line;
+  while (!line.ends_with('\n'))
+    line += server.read_exactly(1);
+  const auto space = line.find(' ');
+  return {line.substr(0, space), line.substr(space + 1, line.size() - space - 2)};
+}
+
+/// For the log's rate limit any two lines are far apart: none is left out because of another.
+class unlimited_log final : public net::clock {
+ public:
+  unlimited_log() { net::set_log_clock(*this); }
+  ~unlimited_log() { net::set_log_clock(net::monotonic_clock::instance()); }
+
+  net::time_point now() noexcept override { return net::time_point{std::chrono::hours{++hours_}}; }
+  net::time_point coarse_now() noexcept override { return now(); }
+  bool manual() const noexcept override { return false; }
+
+ private:
+  std::atomic<int> hours_{0};
+};
+
+std::size_t alarms_about(const captured_log& log, const std::string& who) {
+  const auto lines = log.lines.lines();
+  return static_cast<std::size_t>(std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {
+    return line.starts_with("turn-alarm: a turn of ") && line.ends_with(who);
+  }));
+}
+
+struct signal_state {
+  signal_state() {
+    pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+    struct sigaction action {};
+    sigaction(SIGPIPE, nullptr, &action);
+    ignores_pipe = action.sa_handler == SIG_IGN;
+  }
+  bool blocks(int number) const { return sigismember(&blocked, number) == 1; }
+
+  sigset_t blocked{};
+  bool ignores_pipe = false;
+};
+
+run_options named_test() {
+  run_options options;
+  options.program = "test";
+  options.loops.count = 1;
+  return options;
+}
+
+} // namespace
+
+TEST_CASE("a handler that holds its loop beyond the alarm is named in the log, and the other loop goes on", "[run]") {
+  const auto alarm = GENERATE(10ms, 0ms); // the latter: none
+  const baseline before;
+  const captured_log log;
+  const unlimited_log every_line;
+  latch until{.at_least = 50ms};
+  auto options = named_test();
+  options.loops.count = 2;
+  options.loops.turn_alarm = alarm;
+  running_program program{options, [&](handler& self) { self.listen("127.0.0.1:0").each<sluggish>(&until); }};
+  peer one{program.port()}, two{program.port()};
+  const auto [thread, name] = ask(one, "who?");
+  const auto [other_thread, other_name] = ask(two, "who?");
+  REQUIRE(thread != other_thread);
+  one.send_all("hold");
+  REQUIRE(eventually([&] { return until.somebody_holds.load(); }));
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(ask(two, "who?").second == other_name);
+  CHECK(until.somebody_holds);
+  until.open = true;
+  CHECK(ask(one, "").second == name);
+  INFO(log.lines.text());
+  CHECK((alarms_about(log, "::" + name) > 0) == (alarm > 0ms));
+  one.close();
+  two.close();
+  CHECK(program.end() == 0);
+}
+
+TEST_CASE("a program that opens nothing is over, and its caller's signals are as they were", "[run]") {
+  const baseline left_over;
+  const signal_state before;
+  signal_state during;
+  std::uint64_t loops_made = 0;
+  auto options = named_test();
+  options.loops.count = 3;
+  CHECK(run_program(options, [&](main_actor& self) -> caf::behavior {
+          during = signal_state{};
+          loops_made = loops::of(self.system()).size();
+          return {};
+        }) == 0);
+  const signal_state after;
+  CHECK(loops_made == 3);
+  for (const auto number : {SIGINT, SIGTERM}) {
+    CHECK(during.blocks(number));
+    CHECK(after.blocks(number) == before.blocks(number));
+  }
+  CHECK(during.ignores_pipe);
+  CHECK(after.ignores_pipe == before.ignores_pipe);
+}
+
+TEST_CASE("when a signal has ended a program, later ones do not end its caller", "[run]") {
+  const baseline before;
+  int exit_code = -1;
+  std::optional<signal_state> after;
+  std::thread{[&] {
+    exit_code = run_program(named_test(), [caller = pthread_self()](main_actor&) -> caf::behavior {
+      pthread_kill(caller, SIGTERM);
+      return {[](int) {}}; // something to wait for
+    });
+    pthread_kill(pthread_self(), SIGTERM);
+    after.emplace();
+  }}.join();
+  CHECK(exit_code == 0);
+  REQUIRE(after);
+  CHECK(after->blocks(SIGINT));
+  CHECK(after->blocks(SIGTERM));
+}
+
+TEST_CASE("a main function that throws ends the program with what it says", "[run]") {
+  const baseline before;
+  captured_log quiet;
+  std::ostringstream said;
+  const auto stderr_before = std::cerr.rdbuf(said.rdbuf());
+  const auto exit_code =
+      run_program(named_test(), [](main_actor&) -> caf::behavior { throw std::runtime_error{"as ordered"}; });
+  std::cerr.rdbuf(stderr_before);
+  CHECK(exit_code == 1);
+  CHECK(said.str() == "test: as ordered\n");
+}

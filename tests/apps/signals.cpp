@@ -1,0 +1,171 @@
+// Whole programs and what befalls them from outside: stuck actors at the end, storms of signals, few descriptors.
+#include "apps/programs.hpp"
+
+#include "support/baseline.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <stop_token>
+#include <thread>
+
+using namespace actnet::test;
+using namespace std::chrono_literals;
+using stream = process::stream;
+
+namespace {
+
+/// A program with an actor that holds `loop` for ever, once it does.
+process stuck_program(int loop, std::chrono::milliseconds drain_deadline) {
+  return process({.argv = {ACTNET_STUCK_PROGRAM, std::to_string(loop), std::to_string(drain_deadline.count())}});
+}
+
+/// Whether a signal to the whole process waits to be taken (ShdPnd, proc(5)). A second one of its kind would be lost.
+bool is_pending(const process& program, int number) {
+  std::ifstream status("/proc/" + std::to_string(program.id()) + "/status");
+  for (std::string word; status >> word;)
+    if (std::uint64_t set; word == "ShdPnd:" && status >> std::hex >> set)
+      return (set >> (number - 1) & 1) != 0;
+  throw std::runtime_error("no ShdPnd");
+}
+
+/// A thread that sends a program signals in turn.
+class signal_storm {
+ public:
+  signal_storm(process& target, std::vector<int> numbers, std::chrono::milliseconds interval)
+      : thread_([this, &target, numbers = std::move(numbers), interval](const std::stop_token& over) {
+          while (!over.stop_requested()) {
+            target.send_signal(numbers[sent_++ % numbers.size()]);
+            if (interval > 0ms)
+              ::poll(nullptr, 0, static_cast<int>(interval.count()));
+          }
+          target.send_signal(SIGCONT); // the last one may have stopped it
+        }) {}
+
+  std::size_t sent() const { return sent_; }
+
+ private:
+  std::atomic<std::size_t> sent_{0};
+  std::jthread thread_;
+};
+
+process readme_echo() {
+  return process({.argv = {ACTNET_README_PROGRAM}});
+}
+
+/// A client of an echo server that checks every byte.
+class echo_client {
+ public:
+  explicit echo_client(std::uint16_t port, std::uint64_t seed) : peer_(port), out_(seed), back_(seed) {}
+
+  void say(std::size_t size) {
+    peer_.send_all(out_.bytes(size, said_));
+    said_ += size;
+  }
+
+  /// Whether all that was said came back unchanged.
+  bool hears_all() { return back_.feed(peer_.read_exactly(static_cast<std::size_t>(said_ - back_.offset()))); }
+
+  /// Whether nothing came beyond that.
+  bool ends_well() {
+    peer_.finish();
+    return peer_.read_to_end().empty();
+  }
+
+ private:
+  peer peer_;
+  position_stream out_;
+  position_checker back_;
+  std::uint64_t said_ = 0;
+};
+
+} // namespace
+
+TEST_CASE("one signal ends a program also when a loop is stuck, with a last word after the drain deadline",
+          "[signals]") {
+  const auto loop = GENERATE(0, 1); // the main actor's own, and another
+  const auto promised = 300ms + 1s;
+  baseline before;
+  auto program = stuck_program(loop, 300ms);
+  program.wait_for_line(stream::err, "^stuck$");
+  const auto asked = std::chrono::steady_clock::now();
+  program.send_signal(SIGTERM);
+  CHECK(program.wait(10 * promised) == exit_status{1, 0});
+  CHECK(std::chrono::steady_clock::now() - asked >= promised);
+  program.wait_for_line(stream::err, "shutdown: [1-9][0-9]* actors are still alive; leaving without them$");
+}
+
+TEST_CASE("a second signal ends a program also when a loop is stuck", "[signals]") {
+  struct row {
+    int loop;
+    int first;
+    int second;
+  };
+  const auto r = GENERATE(row{0, SIGTERM, SIGTERM}, row{0, SIGTERM, SIGINT}, row{1, SIGINT, SIGTERM});
+  baseline before;
+  auto program = stuck_program(r.loop, 1h);
+  program.wait_for_line(stream::err, "^stuck$");
+  program.send_signal(r.first);
+  REQUIRE(eventually([&] { return !is_pending(program, r.first); }));
+  program.send_signal(r.second);
+  CHECK(program.wait() == exit_status{128 + r.second, 0});
+  program.wait_for_line(stream::err, "shutdown: [1-9][0-9]* actors are still alive; leaving without them$");
+}
+
+TEST_CASE("signals that mean nothing to a program cost it nothing, be they ever so many", "[signals]") {
+  baseline before;
+  auto server = readme_echo();
+  const auto port = port_of(server);
+  std::vector<echo_client> clients;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed)
+    clients.emplace_back(port, seed);
+  {
+    // To stop and to continue interrupts system calls as a handler would; SIGRTMIN is heard, and means nothing either.
+    const signal_storm storm(server, {SIGPIPE, SIGCHLD, SIGWINCH, SIGSTOP, SIGCONT, SIGURG, SIGRTMIN}, 1ms);
+    while (storm.sent() < 1'000) {
+      for (auto& client : clients)
+        client.say(20'000);
+      for (auto& client : clients)
+        REQUIRE(client.hears_all());
+    }
+  }
+  for (auto& client : clients)
+    CHECK(client.ends_well());
+  server.send_signal(SIGTERM);
+  CHECK(server.wait() == exit_status{0, 0});
+}
+
+TEST_CASE("a storm of signals to end ends a program in good order", "[signals]") {
+  baseline before;
+  for (int round = 0; round < 20; ++round) {
+    auto server = readme_echo();
+    echo_client client(port_of(server), 1);
+    client.say(1'000);
+    REQUIRE(client.hears_all());
+    const signal_storm storm(server, {SIGTERM}, round % 4 == 0 ? 1ms : 0ms);
+    const auto end = server.wait();
+    CAPTURE(end.code, end.signal, server.output(stream::err));
+    CHECK(end.signal == 0);
+    CHECK((end.code == 0 || end.code == 143));
+  }
+}
+
+TEST_CASE("a program takes as many descriptors as it may, not as few as it was started with", "[signals]") {
+  constexpr int clients = 100;
+  baseline before;
+  process server({.argv = {"sh", "-c", "ulimit -Sn 64; exec \"$0\" -k 127.0.0.1:0", app("tcp_server")},
+                  .input = "",
+                  .environment = {{"ACTNET_LOG", "debug"}}});
+  server.wait_for_line(stream::err, "debug start: raised the limit of open files from 64 to [0-9]+$");
+  const auto port = port_of(server);
+  std::vector<peer> all;
+  for (int i = 0; i < clients; ++i) {
+    all.emplace_back(port);
+    all.back().send_all("here\n");
+  }
+  CHECK(eventually([&] { return server.output().size() == clients * std::string_view{"here\n"}.size(); }));
+  const auto said = server.output(stream::err);
+  CHECK(said.find("open files") == said.rfind("open files"));
+  all.clear();
+  server.send_signal(SIGTERM);
+  CHECK(server.wait() == exit_status{0, 0});
+}
