@@ -578,7 +578,8 @@ void epoll_backend::accept(channel which) noexcept {
     } else {
       s->aborted_in_a_row = 0;
       s->stopped = true;
-      target.on_accept_failed(got.error());
+      // As `connection_aborted` it would say that accepting goes on.
+      target.on_accept_failed(got.error() == errc::connection_aborted ? make_error_code(errc::other) : got.error());
     }
     loop_->after_turn();
   }

@@ -10,6 +10,13 @@
 
 namespace actnet::net {
 
+namespace {
+
+/// Room for so many posts is kept from one batch to the next: 768 KiB in all, as there are two lists.
+constexpr std::size_t kept_posts_max = 16'384;
+
+} // namespace
+
 /// The bell of one loop. A payload may be dropped after its loop is gone, so gates are never freed but used again.
 class loop::gate final : public credit_bell {
  public:
@@ -203,6 +210,8 @@ void loop::run_batch() noexcept {
   }
   running_.clear();
   next_running_ = 0;
+  if (running_.capacity() > kept_posts_max) // a flood came; the next batch will hardly be as large
+    running_ = std::vector<posted>{};
 }
 
 bool loop::post(void (*work)(void*, void*) noexcept, void* object, void* argument) noexcept {

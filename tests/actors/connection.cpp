@@ -143,50 +143,6 @@ TEST_CASE("above the high mark writes are refused, and all who were refused hear
   CHECK(s.log->count("written 1 8000000") == 1);
 }
 
-TEST_CASE("a million writes from another thread are each taken or refused, and the queue stays bounded",
-          "[connection]") {
-  auto options = half_open();
-  options.write_high_bytes = 100'000;
-  stage s{options, narrow};
-  static constexpr std::uint64_t count = 1'000'000;
-  class flood final : public handler {
-   public:
-    flood(caf::actor_config& cfg, connection c, std::promise<std::pair<std::size_t, std::size_t>>& when)
-        : handler(cfg), conn_(std::move(c)), done_(when) {}
-    caf::behavior make_behavior() override {
-      return {[this](int) {
-                for (std::uint64_t i = 1; i <= count; ++i)
-                  conn_.write(payload_, i);
-                conn_.abort();
-              },
-              [this](const stream::written& w) {
-                ++(w.cause ? failed_ : succeeded_);
-                if (failed_ + succeeded_ == count)
-                  done_.set_value({succeeded_, failed_});
-              },
-              [](const stream::writable&) {}};
-    }
-
-   private:
-    connection conn_;
-    std::promise<std::pair<std::size_t, std::size_t>>& done_;
-    net::bytes payload_ = net::bytes::copy(std::string(100, 'x'));
-    std::size_t succeeded_ = 0, failed_ = 0;
-  };
-  std::promise<std::pair<std::size_t, std::size_t>> done;
-  const auto writer = s.world.owned(s.world.system().spawn<flood>(s.conn, std::ref(done)));
-  caf::anon_send(writer, 1);
-  auto outcome = done.get_future();
-  while (outcome.wait_for(1ms) != std::future_status::ready && s.log->count_like("closed") == 0)
-    CHECK(s.world.info(s.conn).queued_bytes <= 100'100);
-  REQUIRE(outcome.wait_for(60s) == std::future_status::ready);
-  const auto [succeeded, failed] = outcome.get();
-  CHECK(succeeded + failed == count);
-  CHECK(failed > 0);
-  s.log->expect_like("closed aborted");
-  CHECK(s.world.info(s.conn).state == connection_state::closed); // it still answers
-}
-
 TEST_CASE("a paused connection delivers nothing, and all of it when resumed", "[connection]") {
   stage s;
   s.own([&](probe&) { s.conn.pause_reading(); });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace actnet::test {
 
@@ -162,6 +163,25 @@ std::uint64_t faulty_system_calls::bytes_out() const {
   return bytes_[out];
 }
 
+std::uint64_t faulty_system_calls::bytes_of(direction way, int fd) const {
+  std::lock_guard lock(mutex_);
+  const auto index = static_cast<std::size_t>(fd);
+  return fd >= 0 && index < table_.size() ? table_[index].bytes[way] : 0;
+}
+
+std::uint64_t faulty_system_calls::bytes_in(int fd) const {
+  return bytes_of(in, fd);
+}
+
+std::uint64_t faulty_system_calls::bytes_out(int fd) const {
+  return bytes_of(out, fd);
+}
+
+std::size_t faulty_system_calls::opened_count(call by) const {
+  std::lock_guard lock(mutex_);
+  return counters_[static_cast<std::size_t>(by)].opened;
+}
+
 std::vector<int> faulty_system_calls::open_descriptors() const {
   std::lock_guard lock(mutex_);
   std::vector<int> all;
@@ -219,6 +239,8 @@ bool faulty_system_calls::refused(call which, int fd) noexcept {
 
 int faulty_system_calls::opened(call by, int fd) noexcept {
   std::lock_guard lock(mutex_);
+  if (fd >= 0)
+    ++counters_[static_cast<std::size_t>(by)].opened;
   if (auto* fresh = find(fd)) {
     *fresh = {};
     fresh->open = true;
@@ -239,8 +261,10 @@ bool faulty_system_calls::forget(int fd) noexcept {
     for (auto& each : table_)
       if (each.poller == fd)
         each.poller = -1;
+  const auto bytes = known->bytes;
   *known = {};
   known->closed_before = true;
+  known->bytes = bytes;
   std::erase(spurious_, fd);
   return true;
 }
@@ -280,11 +304,13 @@ void faulty_system_calls::settle(call which, int fd, const allowance& allowed, s
   rearm(fd);
 }
 
-void faulty_system_calls::count_bytes(direction way, ssize_t done) noexcept {
+void faulty_system_calls::count_bytes(direction way, int fd, ssize_t done) noexcept {
   if (done <= 0)
     return;
   std::lock_guard lock(mutex_);
   bytes_[way] += static_cast<std::uint64_t>(done);
+  if (auto* known = find(fd))
+    known->bytes[way] += static_cast<std::uint64_t>(done);
 }
 
 void faulty_system_calls::track_received(const msghdr& message) noexcept {
@@ -412,7 +438,7 @@ ssize_t faulty_system_calls::recv(int fd, void* buffer, std::size_t size, int fl
   const auto done = system_calls::recv(fd, buffer, allowed.bytes, flags);
   settle(call::recv, fd, allowed, done);
   if ((flags & MSG_PEEK) == 0)
-    count_bytes(in, std::min(done, static_cast<ssize_t>(size)));
+    count_bytes(in, fd, std::min(done, static_cast<ssize_t>(size)));
   return done;
 }
 
@@ -435,7 +461,7 @@ ssize_t faulty_system_calls::recvmsg(int fd, msghdr* message, int flags) noexcep
   }
   settle(call::recvmsg, fd, allowed, done);
   if ((flags & MSG_PEEK) == 0)
-    count_bytes(in, std::min(done, static_cast<ssize_t>(size)));
+    count_bytes(in, fd, std::min(done, static_cast<ssize_t>(size)));
   if (done >= 0)
     track_received(*message);
   return done;
@@ -450,7 +476,7 @@ ssize_t faulty_system_calls::sendmsg(int fd, const msghdr* message, int flags) n
   const auto done = allowed.cut ? system_calls::sendmsg(fd, shortened(*message, allowed.bytes).get(), flags)
                                 : system_calls::sendmsg(fd, message, flags);
   settle(call::sendmsg, fd, allowed, done);
-  count_bytes(out, done);
+  count_bytes(out, fd, done);
   return done;
 }
 
@@ -461,8 +487,8 @@ int faulty_system_calls::fcntl(int fd, int command, int argument) noexcept {
   if (done >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
     opened(call::fcntl, done);
   std::lock_guard lock(mutex_);
-  if (auto* known = find(fd); known != nullptr && done >= 0)
-    known->closed_before = false;
+  if (auto* known = find(fd); known != nullptr && done >= 0 && std::exchange(known->closed_before, false))
+    known->bytes = {};
   return done;
 }
 

@@ -104,6 +104,14 @@ class faulty_system_calls final : public net::system_calls {
   std::uint64_t bytes_in() const;
   std::uint64_t bytes_out() const;
 
+  /// The same for one descriptor, since it was opened through this object or adopted (see `violations`); also after
+  /// its close, until the number is used again.
+  std::uint64_t bytes_in(int fd) const;
+  std::uint64_t bytes_out(int fd) const;
+
+  /// How many descriptors a call has opened.
+  std::size_t opened_count(call by) const;
+
   /// Descriptors opened through this object (also those received by SCM_RIGHTS) and not closed through it, ascending.
   std::vector<int> open_descriptors() const;
   std::vector<int> open_descriptors(call opened_by) const;
@@ -178,14 +186,17 @@ class faulty_system_calls final : public net::system_calls {
     epoll_event registration = {};
     std::array<bool, 2> block_next = {};
     int socket_error = 0;
+    std::array<std::uint64_t, 2> bytes = {};
   };
 
   struct counters {
     std::size_t calls = 0;
     std::size_t injected = 0;
+    std::size_t opened = 0;
   };
 
   entry* find(int fd) noexcept;
+  std::uint64_t bytes_of(direction way, int fd) const;
   verdict judge(call which, int fd) noexcept;
   bool refused(call which, int fd) noexcept;
   int opened(call by, int fd) noexcept;
@@ -193,7 +204,7 @@ class faulty_system_calls final : public net::system_calls {
   void rearm(int fd) noexcept;
   allowance allow(direction way, call which, int fd, std::size_t size, int flags) noexcept;
   void settle(call which, int fd, const allowance& allowed, ssize_t done) noexcept;
-  void count_bytes(direction way, ssize_t done) noexcept;
+  void count_bytes(direction way, int fd, ssize_t done) noexcept;
   void track_received(const msghdr& message) noexcept;
 
   mutable std::mutex mutex_;

@@ -253,6 +253,36 @@ TEST_CASE_METHOD(fixture, "a short write takes the head of all parts and comes w
   CHECK(faults.bytes_out() == 5);
 }
 
+TEST_CASE_METHOD(fixture, "the bytes of a descriptor are counted until its number is used again", "[support]") {
+  put("abc");
+  CHECK(get(2) == got{"ab", 0});
+  faults.limit_write(1);
+  iovec part = {const_cast<char*>("12345"), 5};
+  CHECK(send_parts(ends[0], {&part, 1}) == 1);
+  CHECK(send_parts(ends[0], {&part, 1}) == 1);
+  CHECK(faults.bytes_in(ends[0]) == 2);
+  CHECK(faults.bytes_out(ends[0]) == 2);
+  CHECK(faults.bytes_in(ends[1]) == 0);
+  CHECK(faults.opened_count(call::socketpair) == 2);
+  CHECK(faults.opened_count(call::socket) == 0);
+  CHECK(sys().close(ends[0]) == 0);
+  CHECK(faults.bytes_out(ends[0]) == 2);
+  const auto again = sys().eventfd(0, EFD_CLOEXEC);
+  REQUIRE(again == ends[0]); // the lowest free number
+  CHECK(faults.bytes_out(again) == 0);
+}
+
+TEST_CASE_METHOD(fixture, "a descriptor that was opened elsewhere is counted from its adoption on", "[support]") {
+  put("abc");
+  CHECK(get() == got{"abc", 0});
+  CHECK(sys().close(ends[0]) == 0);
+  const descriptor elsewhere{::dup(ends[1])};
+  REQUIRE(elsewhere.fd() == ends[0]);
+  CHECK(faults.bytes_in(elsewhere.fd()) == 3);
+  CHECK(sys().fcntl(elsewhere.fd(), F_GETFL, 0) >= 0);
+  CHECK(faults.bytes_in(elsewhere.fd()) == 0);
+}
+
 TEST_CASE_METHOD(fixture, "a short recvmsg fills the first parts only", "[support]") {
   put("abcdef");
   faults.limit_read(3);
