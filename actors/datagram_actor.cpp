@@ -193,24 +193,35 @@ net::result<net::bytes> datagram_actor::content_of(net::file_source& file) {
   return net::bytes::copy(*all);
 }
 
+datagram_actor::outgoing datagram_actor::take_queued() noexcept {
+  auto item = std::move(queue_[next_++]);
+  if (next_ == queue_.size()) {
+    queue_.clear();
+    next_ = 0;
+  } else if (next_ > 64 && next_ > queue_.size() / 2) {
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(next_));
+    next_ = 0;
+  }
+  return item;
+}
+
 std::optional<net::datagram_target::outgoing> datagram_actor::next_datagram() noexcept {
-  while (!queue_.empty() && queue_.front().file) {
-    auto content = content_of(*queue_.front().file);
-    queue_.front().file = nullptr;
+  while (has_queued() && queue_[next_].file) {
+    auto content = content_of(*queue_[next_].file);
+    queue_[next_].file = nullptr;
     if (content)
-      queue_.front().payload = std::move(*content);
+      queue_[next_].payload = std::move(*content);
     else
       on_datagram_sent(content.error());
   }
-  if (queue_.empty())
+  if (!has_queued())
     return std::nullopt;
-  const auto& next = queue_.front();
+  const auto& next = queue_[next_];
   return net::datagram_target::outgoing{{next.payload.data(), next.payload.size()}, next.to ? &*next.to : nullptr};
 }
 
 void datagram_actor::on_datagram_sent(std::error_code cause) noexcept {
-  auto item = std::move(queue_.front());
-  queue_.pop_front();
+  auto item = take_queued();
   reserved_.fetch_sub(item.room, std::memory_order_relaxed);
   if (cause) {
     ++counters_.send_failed;
@@ -242,7 +253,6 @@ void datagram_actor::on_datagram(net::bytes payload, const net::received_datagra
   ++counters_.received;
   counters_.received_bytes += payload.size();
   counters_.truncated += info.truncated;
-  counters_.dropped = info.dropped;
   payload.charge_to(*credit_);
   tell(owner_, hosted_owner_, datagram::received{std::move(payload), info.from, info.to, info.truncated});
   if (credit_->outstanding() >= options_.read_credit_bytes)
@@ -294,9 +304,9 @@ void datagram_actor::finish_turn() noexcept {
     close(ending_, ending_cause_);
     return;
   }
-  if (!queue_.empty())
+  if (has_queued())
     home().loop().io().send(channel_);
-  if (closing_ && queue_.empty()) {
+  if (closing_ && !has_queued()) {
     close(ending_, ending_cause_);
     return;
   }
@@ -317,11 +327,11 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
   }
   home().loop().timers().cancel(*this);
   home().loop().io().close(std::exchange(channel_, net::channel::none));
+  counters_.dropped = socket_.dropped();
   socket_.close();
   closing_ = true;
-  while (!queue_.empty()) {
-    auto item = std::move(queue_.front());
-    queue_.pop_front();
+  while (has_queued()) {
+    auto item = take_queued();
     ++counters_.send_failed;
     tell_outcome(item, cause ? cause : net::make_error_code(errc::closed));
   }
@@ -373,7 +383,7 @@ void datagram_actor::on_message(caf::mailbox_element& command) {
       failed = make_error(done.error());
   };
   if (content.match_elements<datagram::connect>() || content.match_elements<datagram::disconnect>())
-    if (!queue_.empty())
+    if (has_queued())
       home().loop().io().send(channel_); // what was sent before is for the peer of then
   if (content.match_elements<datagram::connect>()) {
     const auto& peer = content.get_as<datagram::connect>(0).peer;
@@ -449,8 +459,10 @@ void datagram_actor::after_end(caf::mailbox_element& command) {
 datagram::info datagram_actor::describe() {
   auto info = counters_;
   info.queued_bytes = 0;
-  for (const auto& item : queue_)
-    info.queued_bytes += item.payload.size();
+  for (auto i = next_; i < queue_.size(); ++i)
+    info.queued_bytes += queue_[i].payload.size();
+  if (socket_)
+    info.dropped = socket_.dropped();
   info.credit_outstanding = credit_->outstanding();
   return info;
 }

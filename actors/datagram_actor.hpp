@@ -6,7 +6,6 @@
 #include "actnet/actors/options.hpp"
 
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <vector>
 
@@ -74,6 +73,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   std::error_code open();
   bool reserve(outgoing& item, std::size_t payload_bytes) noexcept;
   void queue(outgoing item) noexcept;
+  bool has_queued() const noexcept { return next_ < queue_.size(); }
+  outgoing take_queued() noexcept;
   static net::result<net::bytes> content_of(net::file_source& file);
   static void run_queue(void* self, void* item) noexcept;
   void tell_outcome(outgoing& item, std::error_code cause);
@@ -94,7 +95,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   hosted_actor* hosted_owner_ = nullptr;
   net::credit_account* credit_;
   std::atomic<std::size_t> reserved_{0};
-  std::deque<outgoing> queue_;
+  std::vector<outgoing> queue_; // its memory stays; what is before `next_` has been taken
+  std::size_t next_ = 0;
   std::vector<outgoing> refused_;
   std::vector<caf::strong_actor_ptr> waiting_; // who is told when the queue is writable again
   datagram::info counters_;

@@ -224,7 +224,7 @@ struct info {
   std::uint64_t sent_bytes = 0;
   std::uint64_t send_failed = 0;
   std::uint64_t receive_errors = 0; ///< Such as refusals of what was sent earlier.
-  std::uint64_t dropped = 0;        ///< By the kernel, for want of room (SO_RXQ_OVFL).
+  std::uint64_t dropped = 0;        ///< By the kernel, for want of room.
   std::uint64_t queued_bytes = 0;
   std::uint64_t credit_outstanding = 0;
 };

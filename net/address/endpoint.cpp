@@ -160,6 +160,11 @@ result<endpoint, parse_error> endpoint::parse(std::string_view text, net::transp
   return parse_ip(text, 0, bare);
 }
 
+const std::string& endpoint::no_name() noexcept {
+  static const std::string empty;
+  return empty;
+}
+
 std::string endpoint::to_string() const {
   std::string out;
   if (is_ip()) {
@@ -172,8 +177,8 @@ std::string endpoint::to_string() const {
   }
   out = net::to_string(transport_);
   // `parse` drops "//" after the colon, so a path that begins with it needs another one.
-  out += name_.starts_with("//") ? "://" : ":";
-  for (const char c : name_)
+  out += path().starts_with("//") ? "://" : ":";
+  for (const char c : path())
     out += c == '\0' ? '@' : c;
   return out;
 }

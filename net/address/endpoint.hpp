@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,11 +30,11 @@ class endpoint {
 
   /// `name` is a path of up to 107 bytes, '@' and an abstract name of up to 107 bytes (unix(7)), or empty: unnamed. It
   /// is not checked here, as `parse` does: what the kernel cannot hold is refused by it with `errc::invalid_argument`.
-  static endpoint unix_stream(std::string name) noexcept {
-    return {net::transport::unix_stream, {}, 0, std::move(name)};
+  static endpoint unix_stream(std::string name) {
+    return {net::transport::unix_stream, {}, 0, shared(std::move(name))};
   }
-  static endpoint unix_datagram(std::string name) noexcept {
-    return {net::transport::unix_datagram, {}, 0, std::move(name)};
+  static endpoint unix_datagram(std::string name) {
+    return {net::transport::unix_datagram, {}, 0, shared(std::move(name))};
   }
 
   /// Reads `IP:PORT` (with the transport `bare`: tcp or udp), `tcp://IP:PORT`, `udp://IP:PORT`, `unix:PATH` and
@@ -54,8 +55,8 @@ class endpoint {
   std::uint16_t port() const noexcept { return port_; } ///< In host order; 0 for a Unix endpoint.
 
   /// The Unix name in the form that `unix_stream` takes, with its '@' if abstract. Empty for an IP endpoint.
-  const std::string& path() const noexcept { return name_; }
-  bool is_abstract() const noexcept { return name_.starts_with('@'); }
+  const std::string& path() const noexcept { return name_ ? *name_ : no_name(); }
+  bool is_abstract() const noexcept { return path().starts_with('@'); }
 
   /// The same address with another port; a Unix endpoint is returned as it is.
   endpoint with_port(std::uint16_t port) const;
@@ -63,16 +64,25 @@ class endpoint {
   /// the two families is a mistake of the caller (asserted).
   endpoint with_transport(net::transport kind) const;
 
-  friend bool operator==(const endpoint&, const endpoint&) noexcept = default;
+  friend bool operator==(const endpoint& a, const endpoint& b) noexcept {
+    return a.ip_ == b.ip_ && a.port_ == b.port_ && a.transport_ == b.transport_ && a.path() == b.path();
+  }
 
  private:
-  endpoint(net::transport kind, const ip_address& ip, std::uint16_t port, std::string name) noexcept
+  using shared_name = std::shared_ptr<const std::string>; // most have none: a datagram's two endpoints are copied often
+
+  endpoint(net::transport kind, const ip_address& ip, std::uint16_t port, shared_name name) noexcept
       : ip_(ip), port_(port), transport_(kind), name_(std::move(name)) {}
+
+  static shared_name shared(std::string name) {
+    return name.empty() ? nullptr : std::make_shared<const std::string>(std::move(name));
+  }
+  static const std::string& no_name() noexcept;
 
   ip_address ip_;
   std::uint16_t port_ = 0;
   net::transport transport_ = net::transport::tcp;
-  std::string name_;
+  shared_name name_;
 };
 
 } // namespace actnet::net

@@ -62,6 +62,9 @@ class write_queue {
   /// Payload bytes that are not sent yet; those of files are not counted.
   std::size_t size_bytes() const noexcept { return size_bytes_; }
 
+  /// Whether the front is an empty item.
+  bool at_mark() const noexcept { return first_ && first_->what == write_item::kind::bytes && first_->payload.empty(); }
+
   /// The file that is to be sent from next, or null.
   file_source* front_file() const noexcept {
     return first_ && first_->what == write_item::kind::file ? first_->file.get() : nullptr;

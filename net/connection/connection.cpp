@@ -375,8 +375,8 @@ void connection::end_refused() noexcept {
 void connection::send_queued() noexcept {
   if (state_ == connection_state::reset)
     return;
-  // Marks at the front are through without a byte being sent.
-  queue_.sent(0);
+  if (queue_.at_mark()) // through without a byte being sent
+    queue_.sent(0);
   if (!queue_.empty() && !queue_.at_finish())
     loop_.io().send(channel_);
   if (queue_.at_finish() && !send_cause_) {

@@ -3,6 +3,7 @@
 #include "actnet/net/error.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -43,8 +44,6 @@ void take_details(msghdr& message, received_datagram& datagram) {
       datagram.to = endpoint::udp(destination(content_of<in_pktinfo>(header)), datagram.to.port());
     else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO)
       datagram.to = endpoint::udp(destination(content_of<in6_pktinfo>(header)), datagram.to.port());
-    else if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SO_RXQ_OVFL)
-      datagram.dropped = content_of<std::uint32_t>(header);
   }
 }
 
@@ -61,7 +60,7 @@ result<datagram_socket> datagram_socket::open(const endpoint& local, std::span<c
   datagram_socket s{std::move(*opened)};
   if (auto done = s.set_all(options); !done)
     return failure{done.error()};
-  if (auto done = s.ask_for_details(); !done)
+  if (auto done = s.ask_for_details(local); !done)
     return failure{done.error()};
   if (auto done = s.bind(local, path_mode, unix_folder_lock{local}); !done)
     return failure{done.error()};
@@ -73,22 +72,32 @@ result<datagram_socket> datagram_socket::adopt(int fd) {
   if (!taken)
     return failure{taken.error()};
   datagram_socket s{std::move(*taken)};
-  if (auto done = s.ask_for_details(); !done) {
+  const auto local = s.local_endpoint();
+  const auto done = local ? s.ask_for_details(*local) : result<void>{failure{local.error()}};
+  if (!done) {
     static_cast<void>(s.release());
     return failure{done.error()};
   }
   return s;
 }
 
-result<void> datagram_socket::ask_for_details() {
-  if (transport() != net::transport::udp)
+/// A socket that is bound to one address gets nothing that was sent to another.
+result<void> datagram_socket::ask_for_details(const endpoint& local) {
+  if (transport() != net::transport::udp || !local.ip().is_unspecified())
     return {};
   const int on = 1;
   const bool v6 = view().family == AF_INET6;
-  if (sys().setsockopt(fd(), SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on) != 0 ||
-      sys().setsockopt(fd(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) != 0)
+  if (sys().setsockopt(fd(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) != 0)
     return failure{from_errno(errno)};
+  tells_destination_ = true;
   return {};
+}
+
+std::uint32_t datagram_socket::dropped() const {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> figures{};
+  socklen_t size = sizeof figures;
+  (void)sys().getsockopt(fd(), SOL_SOCKET, SO_MEMINFO, figures.data(), &size); // zeros stay where there is none
+  return transport() == net::transport::udp ? figures[SK_MEMINFO_DROPS] : 0;
 }
 
 result<void> datagram_socket::connect(const endpoint& remote) {
@@ -132,9 +141,8 @@ result<received_datagram> datagram_socket::receive(std::span<std::byte> buffer) 
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     // No room for details on a Unix socket: descriptors that a peer sends along would be ours to close.
-    const bool udp = transport() == net::transport::udp;
-    message.msg_control = udp ? details : nullptr;
-    message.msg_controllen = udp ? sizeof details : 0;
+    message.msg_control = tells_destination_ ? details : nullptr;
+    message.msg_controllen = tells_destination_ ? sizeof details : 0;
     return sys().recvmsg(fd(), &message, MSG_TRUNC | MSG_DONTWAIT);
   });
   if (size < 0)
@@ -143,8 +151,9 @@ result<received_datagram> datagram_socket::receive(std::span<std::byte> buffer) 
   if (!sender)
     return failure{sender.error()};
   const auto full = static_cast<std::size_t>(size);
-  received_datagram datagram{std::min(full, buffer.size()), full, full > buffer.size(), std::move(*sender), **here, 0};
-  take_details(message, datagram);
+  received_datagram datagram{std::min(full, buffer.size()), full, full > buffer.size(), std::move(*sender), **here};
+  if (tells_destination_)
+    take_details(message, datagram);
   return datagram;
 }
 

@@ -17,9 +17,6 @@ struct received_datagram {
   endpoint from;         ///< Unnamed if a Unix sender has no name.
   endpoint to;           ///< The address it was sent to, a group for multicast (IP_PKTINFO, IPV6_RECVPKTINFO), with our
                          ///< port; the local endpoint where the kernel does not tell.
-  /// Messages that found no room in the receive buffer, from the opening of the socket to the arrival of this message
-  /// (SO_RXQ_OVFL, socket(7)). Wraps at 2^32. Always 0 for Unix, where the sender waits instead.
-  std::uint32_t dropped;
 };
 
 /// Whole messages, in no order that the network promises. 0 bytes are an empty message, not an end.
@@ -48,6 +45,10 @@ class datagram_socket : public socket {
   /// `not_connected` without a `connect`.
   result<endpoint> peer_endpoint() const { return peer(); }
 
+  /// Messages that found no room in the receive buffer since the socket was opened (SO_MEMINFO, Linux 4.12). Wraps at
+  /// 2^32. Always 0 for Unix, where the sender waits instead.
+  std::uint32_t dropped() const;
+
   /// The next message. On a connected UDP socket, `connection_refused` says that an earlier message met no receiver
   /// (ICMP); the socket stays usable.
   result<received_datagram> receive(std::span<std::byte> buffer);
@@ -60,10 +61,11 @@ class datagram_socket : public socket {
 
  private:
   explicit datagram_socket(socket&& opened) noexcept : socket(std::move(opened)) {}
-  result<void> ask_for_details();
+  result<void> ask_for_details(const endpoint& local);
   result<const endpoint*> bound();
 
-  std::optional<endpoint> bound_; // Remembered, because it is looked at with every message.
+  bool tells_destination_ = false; // with each message; otherwise it is `bound_`
+  std::optional<endpoint> bound_;  // Remembered, because it is looked at with every message.
 };
 
 } // namespace actnet::net

@@ -5,11 +5,23 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 
 namespace actnet::net {
+
+namespace {
+
+/// The C library makes its own of these points where a thread can be cancelled (pthreads(7)), at the price of four
+/// atomic operations a call. No thread is ever cancelled here.
+template <class... Arguments>
+ssize_t uncancelled(long number, Arguments... arguments) noexcept {
+  return ::syscall(number, arguments...);
+}
+
+} // namespace
 
 int system_calls::socket(int domain, int type, int protocol) noexcept {
   return ::socket(domain, type, protocol);
@@ -60,15 +72,15 @@ int system_calls::close(int fd) noexcept {
 }
 
 ssize_t system_calls::recv(int fd, void* buffer, std::size_t size, int flags) noexcept {
-  return ::recv(fd, buffer, size, flags);
+  return uncancelled(SYS_recvfrom, fd, buffer, size, flags, nullptr, nullptr);
 }
 
 ssize_t system_calls::recvmsg(int fd, msghdr* message, int flags) noexcept {
-  return ::recvmsg(fd, message, flags);
+  return uncancelled(SYS_recvmsg, fd, message, flags);
 }
 
 ssize_t system_calls::sendmsg(int fd, const msghdr* message, int flags) noexcept {
-  return ::sendmsg(fd, message, flags);
+  return uncancelled(SYS_sendmsg, fd, message, flags);
 }
 
 int system_calls::fcntl(int fd, int command, int argument) noexcept {
@@ -84,7 +96,7 @@ int system_calls::epoll_ctl(int poller, int operation, int fd, epoll_event* even
 }
 
 int system_calls::epoll_wait(int poller, epoll_event* events, int count, int timeout_ms) noexcept {
-  return ::epoll_wait(poller, events, count, timeout_ms);
+  return static_cast<int>(uncancelled(SYS_epoll_pwait, poller, events, count, timeout_ms, nullptr, 0));
 }
 
 int system_calls::eventfd(unsigned count, int flags) noexcept {

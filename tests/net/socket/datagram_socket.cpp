@@ -50,7 +50,6 @@ TEST_CASE("a datagram arrives whole with both its endpoints", "[datagram]") {
     CHECK_FALSE(got.truncated);
     CHECK(got.from == *a.local_endpoint());
     CHECK(got.to == to);
-    CHECK(got.dropped == 0);
     CHECK(b.receive(buffer).error() == errc::would_block);
   }
 }
@@ -115,8 +114,8 @@ TEST_CASE("datagrams that found no room are counted", "[datagram]") {
     ++received;
   CHECK(received > 0);
   CHECK(received < sent);
-  REQUIRE(a.send(payload, &to));
-  CHECK(next(b).dropped == sent - received);
+  CHECK(b.dropped() == sent - received);
+  CHECK(a.dropped() == 0);
 }
 
 TEST_CASE("a connected socket hears that nobody listens", "[datagram]") {
