@@ -30,8 +30,9 @@ using std::chrono::steady_clock;
 /// What the actors get beyond the drain deadline, or after a second signal, before the process exits without them.
 constexpr std::chrono::milliseconds last_patience{1'000};
 
-/// ACTNET_LOG names the least level that is logged.
-void read_log_level() {
+/// ACTNET_LOG names the least level that is logged; without it, it is `otherwise`.
+void choose_log_level(net::log_level otherwise) {
+  net::set_log_level(otherwise);
   const auto wanted = std::getenv("ACTNET_LOG");
   if (!wanted)
     return;
@@ -211,12 +212,12 @@ int wait_for_end(const signals& heard, const outcome& how, caf::actor_system& sy
 
 int run_program(run_options options, main_function fun) try {
   occupy_standard_descriptors();
-  read_log_level();
+  choose_log_level(options.settings.log_level);
   raise_file_limit();
   const signals heard;
   outcome how;
   config cfg;
-  cfg.loops = options.loops;
+  cfg.settings = options.settings;
   // Control actors only: the loops run the rest. Idle workers of the stealing policy would poll.
   cfg.set("scheduler.policy", caf::atom("sharing"));
   cfg.set("scheduler.max-threads", std::uint64_t{2});
@@ -228,9 +229,10 @@ int run_program(run_options options, main_function fun) try {
     system.await_actors_before_shutdown(false);
     {
       // It enters itself into the registry.
-      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, options.drain_deadline, std::move(fun),
+      const auto drain_deadline = options.settings.drain_deadline;
+      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, drain_deadline, std::move(fun),
                                        static_cast<program_outcome&>(how));
-      exit_code = wait_for_end(heard, how, system, main, options.drain_deadline);
+      exit_code = wait_for_end(heard, how, system, main, drain_deadline);
       system.registry().erase(main_actor_name);
     }
     watched.emplace(last_patience + std::chrono::seconds{2}, system, exit_code);

@@ -3,10 +3,10 @@
 
 #include "actnet/actors/loops.hpp"
 #include "actnet/actors/main_actor.hpp"
+#include "actnet/actors/settings.hpp"
 
 #include <caf/behavior.hpp>
 
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -20,9 +20,8 @@ class App;
 namespace actnet {
 
 struct run_options {
-  std::string program; ///< Its name in messages; empty: from the command line.
-  loops_options loops;
-  std::chrono::milliseconds drain_deadline{5'000};
+  std::string program;       ///< Its name in messages; empty: from the command line.
+  actnet::settings settings; ///< The program's own defaults: what a configuration file says replaces them.
 };
 
 /// Runs `fun` in a main actor on the first loop and returns the exit code once the program is over.

@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
   const std::string where = std::string{"127.0.0.1:"} + argv[1];
   actnet::run_options options;
   options.program = "actnet_echo";
-  options.loops.count = 1;
+  options.settings.loops.count = 1;
   return actnet::run_program(std::move(options), [where](actnet::main_actor& self) -> caf::behavior {
     self.listen(where).each<echo>();
     return {};
