@@ -1,5 +1,6 @@
 #include "actnet/actors/run.hpp"
 
+#include "actnet/actors/config_file.hpp"
 #include "actnet/net/log.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -272,8 +274,21 @@ int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, ru
   auto& app = cli ? *cli : plain;
   if (app.get_name().empty())
     app.name(options.program);
-  if (const auto done = parse_command_line(app, argc, argv))
+  std::string file;
+  const auto from_file =
+      app.add_option("--config-file", file, "Read settings from this file (TOML)")->type_name("FILE");
+  const auto done = parse_command_line(app, argc, argv);
+  const auto wanted = from_file->count() > 0;
+  app.remove_option(from_file); // `file` goes out of scope before `cli` does
+  if (done)
     return *done;
+  if (wanted) {
+    const auto mistakes = read_config_file(file, options.settings);
+    for (const auto& mistake : mistakes)
+      std::cerr << to_string(mistake) + "\n";
+    if (!mistakes.empty())
+      return EX_CONFIG;
+  }
   return run_program(std::move(options), std::move(fun));
 }
 

@@ -57,7 +57,9 @@ main_function as_main_function(F fun) {
 
 } // namespace detail
 
-/// A program without options of its own: `fun(main_actor&)` returns nothing, or a behaviour for the main actor.
+/// A program without options of its own: `fun(main_actor&)` returns nothing, or a behaviour for the main actor. Every
+/// program that comes this way has the option `--config-file=FILE`; with mistakes in FILE it prints them, a line each,
+/// and answers 78 (EX_CONFIG, sysexits.h) before anything else is done.
 template <class F>
 int run(int argc, char** argv, F fun, run_options options = {}) {
   return detail::run_with(nullptr, argc, argv, detail::as_main_function(std::move(fun)), std::move(options));
