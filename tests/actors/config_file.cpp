@@ -328,6 +328,8 @@ TEST_CASE("what is no TOML is told with its line", "[config_file]") {
       {"loops.count = 99999999999999999999", "f:1: "},
       {"loops.count = 1 loops.turn_alarm = '1s'", "f:1: "},
       {"= 1", "f:1: "},
+      {"[.]", "f:1: "},
+      {"loops.count = 1\n[loops.\n]", "f:2: "},
   };
   for (const auto& [text, begins] : rows) {
     const auto said = mistakes_in(text);
@@ -366,14 +368,35 @@ TEST_CASE("a relation that the program's own settings break is not the file's mi
         "f:1: connection.write_high: found 2MiB, expected no less than connection.write_low, which is 4MiB\n");
 }
 
-TEST_CASE("however long a name or a value is, the mistake is a line", "[config_file]") {
-  const std::string name(300'000, 'n');
+TEST_CASE("however long a name or a value is, the mistake is a short line", "[config_file]") {
+  const std::string name(900, 'n');
   for (const auto& text :
        {name + " = 1", "[" + name + "]", "loops." + name + " = 1", "program.log_level = '" + name + "'"}) {
     const auto said = mistakes_in(text);
     CHECK(said.size() < 500);
     CHECK(said.find('\n') == said.size() - 1);
   }
+  CHECK(mistakes_in("#\n" + std::string(1'001, '#')) == "f:2: the line has more than 1000 bytes\n");
+  CHECK(mistakes_in(std::string(1'000, '#') + "\n" + std::string(1'000, '#')).empty());
+}
+
+TEST_CASE("a file of keys within keys without end is a mistake like others", "[config_file]") {
+  const auto repeated = [](std::string_view what, int count) {
+    std::string text;
+    while (count-- > 0)
+      text += what;
+    return text;
+  };
+  for (const auto& text :
+       {repeated("a.", 300'000) + "a = 1", "[" + repeated("a.", 300'000) + "a]", "a=" + repeated("[", 900),
+        "a=" + repeated("{a=", 300), repeated("a.", 450) + "a=" + repeated("[\n{" + repeated("a.", 450) + "a=", 900)}) {
+    const auto said = mistakes_in(text);
+    CHECK(said.starts_with("f:"));
+    CHECK(said.find('\n') == said.size() - 1);
+  }
+  const auto deep = "a = [\n{" + repeated("a.", 450) + "a = [\n{" + repeated("a.", 450) + "a = [\n{" +
+                    repeated("a.", 450) + "a = 1}]}]}]";
+  CHECK(mistakes_in(deep).starts_with("f:1: a: unknown key"));
 }
 
 TEST_CASE("a file that cannot be read is a mistake of its own", "[config_file]") {

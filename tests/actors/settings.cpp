@@ -83,6 +83,14 @@ TEST_CASE("accepted connections have the listener's settings, unless it has opti
     handled->expect("received x");
     CHECK(s.ends_idle_after(7s, *handled));
   }
+  SECTION("none, from anywhere") {
+    listen(s.world.system(), "127.0.0.1:0").owned_by(s.boss).each<probe>(handled, hook{});
+    s.log->expect("listening");
+    peer client{s.world.port_of(s.boss)};
+    client.send_all("x");
+    handled->expect("received x");
+    CHECK(s.ends_idle_after(7s, *handled));
+  }
   SECTION("built-in ones") {
     auto client = open(listen_options{});
     client.send_all("x");
@@ -107,6 +115,15 @@ TEST_CASE("outgoing and adopted connections have the client's settings", "[setti
   SECTION("outgoing") {
     listening_peer server;
     s.world.in(s.boss, [&](probe& self) { self.connect_to("127.0.0.1:" + std::to_string(server.port())).start(); });
+    s.log->expect("connected");
+    auto far = server.accept();
+    far.send_all("x");
+    s.log->expect("received x");
+    CHECK(s.ends_idle_after(3s, *s.log));
+  }
+  SECTION("outgoing, from anywhere") {
+    listening_peer server;
+    connect_to(s.world.system(), "127.0.0.1:" + std::to_string(server.port())).owned_by(s.boss).start();
     s.log->expect("connected");
     auto far = server.accept();
     far.send_all("x");
@@ -139,8 +156,7 @@ TEST_CASE("datagram sockets have the settings' marks, unless they have options o
   stage s;
   udp_peer far;
   const auto there = net::endpoint::udp(*net::ip_address::parse("127.0.0.1"), far.port());
-  const auto send_two = [&](auto... options) {
-    s.world.in(s.boss, [&](probe& self) { self.bind("127.0.0.1:0", options...).start(); });
+  const auto send_two = [&] {
     s.log->expect("bound");
     s.world.in(s.boss, [&](probe& self) {
       self.socket.send_to(there, "one", 1);
@@ -149,11 +165,18 @@ TEST_CASE("datagram sockets have the settings' marks, unless they have options o
     s.log->expect("sent 1");
   };
   SECTION("none") {
+    s.world.in(s.boss, [&](probe& self) { self.bind("127.0.0.1:0").start(); });
+    send_two();
+    s.log->expect(with_cause("sent 2", errc::queue_full));
+  }
+  SECTION("none, from anywhere") {
+    bind(s.world.system(), "127.0.0.1:0").owned_by(s.boss).start();
     send_two();
     s.log->expect(with_cause("sent 2", errc::queue_full));
   }
   SECTION("built-in ones") {
-    send_two(bind_options{});
+    s.world.in(s.boss, [&](probe& self) { self.bind("127.0.0.1:0", bind_options{}).start(); });
+    send_two();
     s.log->expect("sent 2");
   }
 }
