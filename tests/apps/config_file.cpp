@@ -161,7 +161,7 @@ TEST_CASE("an idle timeout from the file closes who says nothing", "[config]") {
   CHECK(silent.await_end() == ending::finished);
   const auto took = std::chrono::steady_clock::now() - began;
   CHECK(took > 200ms); // a loop counts from the beginning of its round, which a busy machine may hold up
-  CHECK(took < 60s); // what is built in
+  CHECK(took < 60s);   // what is built in
   CHECK(ended_by_signal(server) == exit_status{0, 0});
 }
 
