@@ -4,7 +4,7 @@
 
 namespace actnet {
 
-void client::connect(const net::endpoint& remote, std::chrono::milliseconds deadline) const {
+void client::connect(const net::endpoint& remote, std::optional<std::chrono::milliseconds> deadline) const {
   tell(actnet::connect{remote, deadline});
 }
 

@@ -5,6 +5,7 @@
 #include "actnet/net/address/endpoint.hpp"
 
 #include <chrono>
+#include <optional>
 
 namespace actnet {
 
@@ -13,8 +14,8 @@ class client : public handle {
  public:
   using handle::handle;
 
-  /// A deadline of zero: as long as the kernel tries.
-  void connect(const net::endpoint& remote, std::chrono::milliseconds deadline = std::chrono::seconds{5}) const;
+  /// A deadline of zero: as long as the kernel tries. None: that of the client's options.
+  void connect(const net::endpoint& remote, std::optional<std::chrono::milliseconds> deadline = {}) const;
   void cancel_connect() const;
   void drain(std::chrono::milliseconds deadline) const;
 };

@@ -191,7 +191,7 @@ void client_actor::on_message(caf::mailbox_element& command) {
     else if (draining_ || birth_.only_remote)
       refuse(asked, order.remote, make_error(errc::closed));
     else
-      connect(order.remote, order.deadline, std::move(asked));
+      connect(order.remote, order.deadline.value_or(birth_.options.deadline), std::move(asked));
   } else if (content.match_elements<cancel_connect>()) {
     if (connecting()) {
       stop_attempt();

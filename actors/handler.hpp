@@ -31,10 +31,16 @@ class handler : public hosted_actor {
  public:
   explicit handler(caf::actor_config& cfg);
 
-  /// Opens sockets that belong to this actor; see open.hpp.
-  listen_order listen(endpoint_argument local, listen_options options = {});
-  connect_order connect_to(endpoint_argument remote, connect_options options = {});
-  bind_order bind(endpoint_argument local, bind_options options = {});
+  /// What the actor system began with.
+  const actnet::settings& settings() const noexcept { return loops::of(system()).settings(); }
+
+  /// Opens sockets that belong to this actor, without options as the settings say; see open.hpp.
+  listen_order listen(endpoint_argument local) { return listen(std::move(local), settings().listener); }
+  listen_order listen(endpoint_argument local, listen_options options);
+  connect_order connect_to(endpoint_argument remote) { return connect_to(std::move(remote), settings().client); }
+  connect_order connect_to(endpoint_argument remote, connect_options options);
+  bind_order bind(endpoint_argument local) { return bind(std::move(local), settings().datagram); }
+  bind_order bind(endpoint_argument local, bind_options options);
 
   /// Told of each actor that owns a socket opened by the above. By default nothing is to be done.
   virtual void opened(const caf::actor& socket);

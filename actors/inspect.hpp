@@ -115,6 +115,20 @@ typename Inspector::result_type inspect(Inspector& f, optional_endpoint& x) {
       });
 }
 
+/// An optional time, as its number; none is negative.
+struct optional_time {
+  std::optional<std::chrono::milliseconds>& value;
+};
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, optional_time& x) {
+  return inspect_as(
+      f, x, [](const optional_time& t) { return t.value ? std::int64_t{t.value->count()} : std::int64_t{-1}; },
+      [](optional_time& t, std::int64_t count) {
+        t.value = count < 0 ? std::nullopt : std::optional{std::chrono::milliseconds{count}};
+      });
+}
+
 /// A group membership, as the option that sets it.
 template <class Inspector, class Group>
 typename Inspector::result_type inspect_group(Inspector& f, Group& group) {
@@ -376,7 +390,8 @@ typename Inspector::result_type inspect(Inspector& f, listener_closed& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, connect& x) {
-  return f(caf::meta::type_name("actnet::connect"), x.remote, x.deadline);
+  detail::optional_time deadline{x.deadline};
+  return f(caf::meta::type_name("actnet::connect"), x.remote, deadline);
 }
 
 template <class Inspector>

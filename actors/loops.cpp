@@ -48,20 +48,19 @@ caf::actor_system::module* loops::make(caf::actor_system& system, caf::detail::t
 void loops::init(caf::actor_system_config& cfg) {
   announce_messages(cfg);
   if (auto ours = dynamic_cast<config*>(&cfg))
-    options_ = ours->loops;
+    settings_ = ours->settings;
   else
-    options_.count = static_cast<std::size_t>(caf::get_or(cfg, "actnet.loops", std::uint64_t{0}));
-  if (options_.count == 0)
-    options_.count = usable_processors();
-  for (std::size_t i = 0; i < options_.count; ++i)
+    settings_.loops.count = static_cast<std::size_t>(caf::get_or(cfg, "actnet.loops", std::uint64_t{0}));
+  const auto count = settings_.loops.count != 0 ? settings_.loops.count : usable_processors();
+  for (std::size_t i = 0; i < count; ++i)
     hosts_.push_back(make_host());
 }
 
 std::unique_ptr<loop_host> loops::make_host() {
   net::loop_options options;
-  options.time = options_.time;
-  options.make_backend = options_.make_backend;
-  options.turn_alarm = options_.turn_alarm;
+  options.time = settings_.loops.time;
+  options.make_backend = settings_.loops.make_backend;
+  options.turn_alarm = settings_.loops.turn_alarm;
   auto made = net::loop::make(std::move(options));
   if (!made)
     throw std::runtime_error{"actnet: no event loop: " + made.error().message()};

@@ -2,27 +2,18 @@
 #pragma once
 
 #include "actnet/actors/loop_host.hpp"
-#include "actnet/net/loop/clock.hpp"
-#include "actnet/net/loop/loop.hpp"
+#include "actnet/actors/settings.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 namespace actnet {
-
-struct loops_options {
-  std::size_t count = 0; ///< Loops and their threads; 0: one for each processor this process may use.
-  std::chrono::milliseconds turn_alarm{25};
-  net::clock* time = nullptr;        ///< Null: the monotonic clock.
-  net::backend_factory make_backend; ///< Empty: epoll.
-};
 
 /// An actor system configuration with room for ours. Any other one serves too: then the defaults hold, but for
 /// `caf::put(cfg.content, "actnet.loops", N)`.
@@ -31,7 +22,7 @@ class config : public caf::actor_system_config {
   /// Loads the module and announces its messages.
   config();
 
-  loops_options loops;
+  actnet::settings settings;
 };
 
 /// Announces the library's messages and errors to a configuration. Loading the module does it.
@@ -44,6 +35,9 @@ class loops final : public caf::actor_system::module {
 
   /// The loops of `system`. Ends the program with a clear word if the module was not loaded: a mistake in the program.
   static loops& of(caf::actor_system& system);
+
+  /// What the system began with. Any thread.
+  const actnet::settings& settings() const noexcept { return settings_; }
 
   std::size_t size() const noexcept { return hosts_.size(); }
   loop_host& at(std::size_t index) noexcept { return *hosts_[index]; }
@@ -69,7 +63,7 @@ class loops final : public caf::actor_system::module {
   std::unique_ptr<loop_host> make_host();
 
   caf::actor_system& system_;
-  loops_options options_;
+  actnet::settings settings_;
   std::vector<std::unique_ptr<loop_host>> hosts_;
   std::atomic<std::size_t> next_{0};
   std::mutex own_mutex_;

@@ -294,10 +294,11 @@ struct listener_closed {
   caf::error cause;
 };
 
-/// To a client: connects to `remote`; the answer is `connected` or `connect_failed`.
+/// To a client: connects to `remote`; the answer is `connected` or `connect_failed`. A deadline of zero: as long as the
+/// kernel tries. None: that of the client's options.
 struct connect {
   endpoint remote;
-  std::chrono::milliseconds deadline{5'000};
+  std::optional<std::chrono::milliseconds> deadline = std::nullopt;
 };
 
 /// To a client: the attempt under way ends with `connect_failed{cancelled}`.

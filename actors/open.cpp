@@ -103,13 +103,41 @@ datagram_socket bind_order::start(datagram_handler_factory make_handler) {
       opener_)};
 }
 
+listen_order listen(caf::actor_system& system, endpoint_argument local) {
+  return listen(system, std::move(local), loops::of(system).settings().listener);
+}
+
+listen_order listen(caf::actor_system& system, endpoint_argument local, listen_options options) {
+  return {system, std::move(local), std::move(options)};
+}
+
+connect_order connect_to(caf::actor_system& system, endpoint_argument remote) {
+  return connect_to(system, std::move(remote), loops::of(system).settings().client);
+}
+
+connect_order connect_to(caf::actor_system& system, endpoint_argument remote, connect_options options) {
+  return {system, std::move(remote), std::move(options)};
+}
+
+bind_order bind(caf::actor_system& system, endpoint_argument local) {
+  return bind(system, std::move(local), loops::of(system).settings().datagram);
+}
+
 bind_order bind(caf::actor_system& system, endpoint_argument local, bind_options options) {
   return {system, std::move(local), std::move(options)};
+}
+
+client make_client(caf::actor_system& system, const caf::actor& owner) {
+  return make_client(system, owner, loops::of(system).settings().client);
 }
 
 client make_client(caf::actor_system& system, const caf::actor& owner, connect_options options) {
   return client{started<client_actor>(client_actor::make(
       {loops::of(system), std::move(options), nullptr, caf::actor_cast<caf::strong_actor_ptr>(owner), std::nullopt}))};
+}
+
+net::result<connection> adopt_connection(caf::actor_system& system, int descriptor, const caf::actor& owner) {
+  return adopt_connection(system, descriptor, owner, loops::of(system).settings().client.connection);
 }
 
 net::result<connection> adopt_connection(caf::actor_system& system, int descriptor, const caf::actor& owner,

@@ -200,25 +200,29 @@ class bind_order {
   handler* opener_ = nullptr;
 };
 
+// Without options each takes those of the system's settings: who wants to change one of them begins with a copy of
+// `loops::of(system).settings().listener`, `.client` or `.datagram`.
+
 /// Listens on a TCP or Unix stream endpoint.
-inline listen_order listen(caf::actor_system& system, endpoint_argument local, listen_options options = {}) {
-  return {system, std::move(local), std::move(options)};
-}
+listen_order listen(caf::actor_system& system, endpoint_argument local);
+listen_order listen(caf::actor_system& system, endpoint_argument local, listen_options options);
 
 /// Connects once, and the client ends with that connection.
-inline connect_order connect_to(caf::actor_system& system, endpoint_argument remote, connect_options options = {}) {
-  return {system, std::move(remote), std::move(options)};
-}
+connect_order connect_to(caf::actor_system& system, endpoint_argument remote);
+connect_order connect_to(caf::actor_system& system, endpoint_argument remote, connect_options options);
 
 /// A datagram socket; a text without a scheme means UDP.
-bind_order bind(caf::actor_system& system, endpoint_argument local, bind_options options = {});
+bind_order bind(caf::actor_system& system, endpoint_argument local);
+bind_order bind(caf::actor_system& system, endpoint_argument local, bind_options options);
 
 /// A client without work: it connects when told to (`client::connect`), as often as told, one at a time.
-client make_client(caf::actor_system& system, const caf::actor& owner, connect_options options = {});
+client make_client(caf::actor_system& system, const caf::actor& owner);
+client make_client(caf::actor_system& system, const caf::actor& owner, connect_options options);
 
 /// A connection over an open, connected stream descriptor, owned by `owner`. On failure the descriptor stays the
-/// caller's and the handle is empty.
+/// caller's and the handle is empty. Its settings are those of a client's connections.
+net::result<connection> adopt_connection(caf::actor_system& system, int descriptor, const caf::actor& owner);
 net::result<connection> adopt_connection(caf::actor_system& system, int descriptor, const caf::actor& owner,
-                                         connection_options options = {});
+                                         connection_options options);
 
 } // namespace actnet

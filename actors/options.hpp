@@ -18,6 +18,7 @@ using net::slow_peer;
 /// Socket options in the order in which they are set.
 struct socket_options {
   std::vector<net::socket_option> list;
+  bool operator==(const socket_options&) const = default;
 };
 
 /// An option in a form that can travel to another node and be printed.
@@ -57,6 +58,8 @@ struct listen_options {
   socket_options sockets;                      ///< Set on each accepted connection. TCP: no_delay is set before.
   connection_options connection = server_defaults();
 
+  bool operator==(const listen_options&) const = default;
+
   static connection_options server_defaults() {
     connection_options options;
     options.idle_timeout = std::chrono::seconds{60};
@@ -71,6 +74,8 @@ struct connect_options {
   placement handlers = placement::loop;
   socket_options sockets; ///< TCP: no_delay is set before.
   connection_options connection;
+
+  bool operator==(const connect_options&) const = default;
 };
 
 struct bind_options {
@@ -80,6 +85,8 @@ struct bind_options {
   std::optional<mode_t> path_mode; ///< Who may send to a Unix path; none: as the umask says.
   placement handlers = placement::loop;
   socket_options sockets;
+
+  bool operator==(const bind_options&) const = default;
 };
 
 } // namespace actnet

@@ -1,5 +1,6 @@
 #include "actnet/actors/run.hpp"
 
+#include "actnet/actors/config_file.hpp"
 #include "actnet/net/log.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,8 +33,9 @@ using std::chrono::steady_clock;
 /// What the actors get beyond the drain deadline, or after a second signal, before the process exits without them.
 constexpr std::chrono::milliseconds last_patience{1'000};
 
-/// ACTNET_LOG names the least level that is logged.
-void read_log_level() {
+/// ACTNET_LOG names the least level that is logged; without it, it is `otherwise`.
+void choose_log_level(net::log_level otherwise) {
+  net::set_log_level(otherwise);
   const auto wanted = std::getenv("ACTNET_LOG");
   if (!wanted)
     return;
@@ -223,12 +226,12 @@ int wait_for_end(signals& heard, const outcome& how, caf::actor_system& system, 
 
 int run_program(run_options options, main_function fun) try {
   occupy_standard_descriptors();
-  read_log_level();
+  choose_log_level(options.settings.log_level);
   raise_file_limit();
   signals heard;
   outcome how;
   config cfg;
-  cfg.loops = options.loops;
+  cfg.settings = options.settings;
   // Control actors only: the loops run the rest. Idle workers of the stealing policy would poll.
   cfg.set("scheduler.policy", caf::atom("sharing"));
   cfg.set("scheduler.max-threads", std::uint64_t{2});
@@ -240,9 +243,10 @@ int run_program(run_options options, main_function fun) try {
     system.await_actors_before_shutdown(false);
     {
       // It enters itself into the registry.
-      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, options.drain_deadline, std::move(fun),
+      const auto drain_deadline = options.settings.drain_deadline;
+      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, drain_deadline, std::move(fun),
                                        static_cast<program_outcome&>(how));
-      exit_code = wait_for_end(heard, how, system, main, options.drain_deadline);
+      exit_code = wait_for_end(heard, how, system, main, drain_deadline);
       system.registry().erase(main_actor_name);
     }
     watched.emplace(last_patience + std::chrono::seconds{2}, system, exit_code);
@@ -300,8 +304,23 @@ int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, ru
   auto& app = cli ? *cli : plain;
   if (app.get_name().empty())
     app.name(options.program);
-  if (const auto done = parse_command_line(app, argc, argv))
+  std::string file;
+  const auto from_file =
+      app.add_option("--config-file", file, "Read settings from this file (TOML)")->type_name("FILE");
+  const auto done = parse_command_line(app, argc, argv);
+  const auto wanted = from_file->count() > 0;
+  app.remove_option(from_file); // `file` goes out of scope before `cli` does
+  if (done)
     return *done;
+  if (wanted) {
+    const auto mistakes = read_config_file(file, options.settings);
+    for (const auto& mistake : mistakes)
+      std::cerr << to_string(mistake) + "\n";
+    if (!mistakes.empty())
+      return EX_CONFIG;
+  }
+  if (options.command_line)
+    options.command_line(options.settings);
   return run_program(std::move(options), std::move(fun));
 }
 

@@ -3,10 +3,10 @@
 
 #include "actnet/actors/loops.hpp"
 #include "actnet/actors/main_actor.hpp"
+#include "actnet/actors/settings.hpp"
 
 #include <caf/behavior.hpp>
 
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -20,9 +20,10 @@ class App;
 namespace actnet {
 
 struct run_options {
-  std::string program; ///< Its name in messages; empty: from the command line.
-  loops_options loops;
-  std::chrono::milliseconds drain_deadline{5'000};
+  std::string program;       ///< Its name in messages; empty: from the command line.
+  actnet::settings settings; ///< The program's own defaults: what a configuration file says replaces them.
+  /// Puts what the command line said into the settings, in place of what the file says. Empty: nothing of theirs.
+  std::function<void(actnet::settings&)> command_line;
 };
 
 /// Runs `fun` in a main actor on the first loop and returns the exit code once the program is over.
@@ -62,7 +63,9 @@ main_function as_main_function(F fun) {
 
 } // namespace detail
 
-/// A program without options of its own: `fun(main_actor&)` returns nothing, or a behaviour for the main actor.
+/// A program without options of its own: `fun(main_actor&)` returns nothing, or a behaviour for the main actor. Every
+/// program that comes this way has the option `--config-file=FILE`; with mistakes in FILE it prints them, a line each,
+/// and answers 78 (EX_CONFIG, sysexits.h) before anything else is done.
 template <class F>
 int run(int argc, char** argv, F fun, run_options options = {}) {
   return detail::run_with(nullptr, argc, argv, detail::as_main_function(std::move(fun)), std::move(options));

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,35 +50,41 @@ bool is_for_datagrams(const std::string& where) {
 
 int main(int argc, char** argv) {
   std::vector<std::string> where;
-  actnet::run_options program;
-  actnet::listen_options options;
-  options.connection.allow_half_open = true;
-  options.connection.when_slow = actnet::slow_peer::close; // never a gap in what is sent back
-  std::uint32_t idle_seconds = 60;
+  std::optional<std::size_t> loops;
+  std::optional<std::uint32_t> max_connections;
+  std::optional<std::uint32_t> idle_seconds;
+  std::optional<actnet::shard> shard;
   CLI::App cli{"Sends back what it gets."};
   cli.add_option("ENDPOINT", where, "IP:PORT, udp://IP:PORT, unix:PATH, unixgram:PATH; any number of them")
       ->required()
       ->check(actnet::mistake_in_endpoint);
-  cli.add_option("--loops", program.loops.count, "Event loops, each with a thread; 0: one for each processor")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  cli.add_option("--max-connections", options.max_connections, "At once for each stream endpoint; 0: any number")
-      ->capture_default_str();
-  cli.add_option("--idle-timeout", idle_seconds, "Seconds without a byte; 0: for ever")->capture_default_str();
+  cli.add_option("--loops", loops, "Event loops, each with a thread; 0: one for each processor")
+      ->check(CLI::Range(0, 1024));
+  cli.add_option("--max-connections", max_connections, "At once for each stream endpoint; 0: any number");
+  cli.add_option("--idle-timeout", idle_seconds, "Seconds until a silent connection is closed; 0: never")
+      ->check(CLI::Range(0, 2'592'000));
   const std::map<std::string, actnet::shard> shards{{"round-robin", actnet::shard::round_robin},
                                                     {"reuse-port", actnet::shard::reuse_port}};
-  cli.add_option("--shard", options.shard, "How connections are spread over the loops: round-robin or reuse-port")
+  cli.add_option("--shard", shard, "How connections are spread over the loops: round-robin or reuse-port")
       ->transform(CLI::CheckedTransformer(shards));
 
-  return actnet::run(
-      cli, argc, argv,
-      [&](actnet::main_actor& self) {
-        options.connection.idle_timeout = std::chrono::seconds{idle_seconds};
-        for (const auto& each : where)
-          if (is_for_datagrams(each))
-            self.bind(each).with<datagram_echo>();
-          else
-            self.listen(each, options).each<stream_echo>();
-      },
-      program);
+  actnet::run_options program;
+  program.command_line = [&](actnet::settings& settings) {
+    auto& options = settings.listener;
+    settings.loops.count = loops.value_or(settings.loops.count);
+    options.max_connections = max_connections.value_or(options.max_connections);
+    options.shard = shard.value_or(options.shard);
+    if (idle_seconds)
+      options.connection.idle_timeout = std::chrono::seconds{*idle_seconds};
+    options.connection.allow_half_open = true;
+    options.connection.when_slow = actnet::slow_peer::close; // never a gap in what is sent back
+  };
+  const auto open_all = [&](actnet::main_actor& self) {
+    for (const auto& each : where)
+      if (is_for_datagrams(each))
+        self.bind(each).with<datagram_echo>();
+      else
+        self.listen(each).each<stream_echo>();
+  };
+  return actnet::run(cli, argc, argv, open_all, program);
 }

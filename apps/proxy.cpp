@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <optional>
 #include <string>
 
 namespace {
@@ -16,16 +17,15 @@ struct tunnel : actnet::handler {
   actnet::connection client;
   actnet::connection target;
   std::string where;
-  actnet::connect_options how;
   bool client_finished = false; // perhaps before there is a target
 
-  tunnel(caf::actor_config& cfg, actnet::connection c, std::string to, actnet::connect_options options)
-      : handler(cfg), client(std::move(c)), where(std::move(to)), how(std::move(options)) {
+  tunnel(caf::actor_config& cfg, actnet::connection c, std::string to)
+      : handler(cfg), client(std::move(c)), where(std::move(to)) {
     client.pause_reading(); // until there is somebody to forward to
   }
 
   caf::behavior make_behavior() override {
-    connect_to(where, how).start();
+    connect_to(where).start();
     return {
         [this](const actnet::connected& c) {
           target = c.connection;
@@ -68,7 +68,7 @@ struct tunnel : actnet::handler {
 int main(int argc, char** argv) {
   std::string listen_at;
   std::string target;
-  actnet::run_options program;
+  std::optional<std::size_t> loops;
   CLI::App cli{"Forwards connections."};
   cli.add_option("LISTEN", listen_at, "IP:PORT or unix:PATH to listen on")
       ->required()
@@ -76,22 +76,19 @@ int main(int argc, char** argv) {
   cli.add_option("TARGET", target, "IP:PORT or unix:PATH to connect to, once for each connection")
       ->required()
       ->check(actnet::mistake_in_stream_endpoint);
-  cli.add_option("--loops", program.loops.count, "Event loops, each with a thread; 0: one for each processor")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+  cli.add_option("--loops", loops, "Event loops, each with a thread; 0: one for each processor")
+      ->check(CLI::Range(0, 1024));
 
-  return actnet::run(
-      cli, argc, argv,
-      [&](actnet::main_actor& self) {
-        actnet::listen_options options;
-        actnet::connect_options onward;
-        for (const auto side : {&options.connection, &onward.connection}) {
-          side->allow_half_open = true;
-          side->credit_stall_limit = std::chrono::milliseconds{0}; // a slow reader may take its time
-          side->when_slow = actnet::slow_peer::close;              // never a gap in what is forwarded
-        }
-        onward.same_loop = true;
-        self.listen(listen_at, options).each<tunnel>(target, onward);
-      },
-      program);
+  actnet::run_options program;
+  program.command_line = [&](actnet::settings& settings) {
+    settings.loops.count = loops.value_or(settings.loops.count);
+    settings.client.same_loop = true; // both connections of a pair, with its actor
+    for (const auto side : {&settings.listener.connection, &settings.client.connection}) {
+      side->allow_half_open = true;
+      side->credit_stall_limit = std::chrono::milliseconds{0}; // a slow reader may take its time
+      side->when_slow = actnet::slow_peer::close;              // never a gap in what is forwarded
+    }
+  };
+  const auto open_door = [&](actnet::main_actor& self) { self.listen(listen_at).each<tunnel>(target); };
+  return actnet::run(cli, argc, argv, open_door, program);
 }

@@ -75,10 +75,10 @@ int main(int argc, char** argv) {
   cli.add_option("MESSAGE", message, "What to send; - stands for standard input")->capture_default_str();
 
   actnet::run_options program;
-  program.loops.count = 1;
-  program.drain_deadline = std::chrono::seconds{1};
+  program.settings.loops.count = 1;
+  program.settings.drain_deadline = std::chrono::seconds{1};
   const auto converse = [&](actnet::main_actor& self) {
-    actnet::connect_options options;
+    auto options = self.settings().client;
     options.connection.allow_half_open = true;
     options.connection.write_stall =
         std::chrono::milliseconds{0}; // the server may take its time, and so may the reader

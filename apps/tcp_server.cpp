@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
 
   return actnet::run(cli, argc, argv, [&](actnet::main_actor& self) -> caf::behavior {
     const auto output = actnet::open_standard_output(self);
-    actnet::listen_options options;
+    auto options = self.settings().listener;
     options.connection.idle_timeout = std::chrono::milliseconds{0};
     options.connection.credit_stall_warning = std::chrono::milliseconds{0}; // whoever reads the output may take a break
     options.connection.credit_stall_limit = std::chrono::milliseconds{0};

@@ -88,6 +88,8 @@ struct connection_options {
   std::chrono::milliseconds credit_stall_limit{60'000};
   bool allow_half_open = false;
   slow_peer when_slow = slow_peer::refuse;
+
+  bool operator==(const connection_options&) const = default;
 };
 
 struct connection_counters {

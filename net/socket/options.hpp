@@ -113,12 +113,14 @@ using interface_choice = std::variant<std::monostate, interface_index, ip_addres
 struct join_group {
   ip_address group;
   interface_choice interface;
+  bool operator==(const join_group&) const = default;
 };
 
 /// Undoes `join_group` with the same values; `address_unavailable` if there is nothing to undo.
 struct leave_group {
   ip_address group;
   interface_choice interface;
+  bool operator==(const leave_group&) const = default;
 };
 
 /// Hops of multicast packets, 0 (this host only) to 255 (IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS). UDP only.
@@ -137,6 +139,7 @@ struct multicast_loop {
 /// if it was an address; an index reads as empty.
 struct multicast_interface {
   interface_choice interface;
+  bool operator==(const multicast_interface&) const = default;
 };
 
 using socket_option = std::variant<no_delay, keep_alive, linger, send_buffer, receive_buffer, time_to_live, v6_only,

@@ -88,6 +88,34 @@ TEST_CASE("a refused connect says so, and the next one may succeed", "[client]")
   CHECK(server.accept().local_port() == server.port());
 }
 
+TEST_CASE("without a deadline of its own an attempt has that of the client's options, or of the settings", "[client]") {
+  net::manual_clock time;
+  actnet::settings wanted;
+  wanted.client.deadline = 2s;
+  actor_world world{1, &time, wanted};
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  full_backlog full;
+  const auto there = at(full.listener.port());
+  SECTION("a client told to connect") {
+    world.in(owner, [&](probe& self) { make_client(self.system(), owner).connect(there); });
+  }
+  SECTION("a client with options") {
+    connect_options options;
+    options.deadline = 2s;
+    world.in(owner, [&](probe& self) { make_client(self.system(), owner, options).connect(there); });
+  }
+  SECTION("a connection asked for") {
+    world.in(owner, [&](probe& self) { self.connect_to(there).start(); });
+  }
+  world.settle();
+  time.advance(1999ms);
+  world.settle();
+  CHECK(log->lines().empty());
+  time.advance(1ms);
+  log->expect(with_cause("connect_failed", errc::timed_out));
+}
+
 TEST_CASE("an attempt ends at its deadline, or when it is cancelled, and there is one at a time", "[client]") {
   net::manual_clock time;
   stage s{&time};

@@ -129,7 +129,7 @@ TEST_CASE("what is opened when the loops have ended fails, and says so", "[loops
             [log](const stream::closed& c) { log->add(with_cause("closed", c.cause)); }};
   };
   config cfg;
-  cfg.loops.count = 1;
+  cfg.settings.loops.count = 1;
   caf::actor_system system{cfg};
   const auto owner = system.spawn(owner_class);
   loops::of(system).at(0).stop();

@@ -152,6 +152,9 @@ TEST_CASE("what travels arrives with every field", "[messages]") {
   CHECK(there_and_back(system, stream::set_deadline{3s}).from_now == 3s);
   CHECK(there_and_back(system, stream::closed{close_reason::idle, {}}).reason == close_reason::idle);
   CHECK(there_and_back(system, drain{10ms}).deadline == 10ms);
+  CHECK(there_and_back(system, actnet::connect{here, 11ms}).deadline == 11ms);
+  CHECK(there_and_back(system, actnet::connect{here, 0ms}).deadline == 0ms);
+  CHECK_FALSE(there_and_back(system, actnet::connect{here}).deadline);
   const auto left = there_and_back(system, datagram::leave_group{{group, net::interface_index{3}}});
   CHECK(left.group.group == group);
   CHECK(std::get<net::interface_index>(left.group.interface).value == 3);

@@ -130,7 +130,7 @@ struct signal_state {
 run_options named_test() {
   run_options options;
   options.program = "test";
-  options.loops.count = 1;
+  options.settings.loops.count = 1;
   return options;
 }
 
@@ -143,8 +143,8 @@ TEST_CASE("a handler that holds its loop beyond the alarm is named in the log, a
   const unlimited_log every_line;
   latch until{.at_least = 50ms};
   auto options = named_test();
-  options.loops.count = 2;
-  options.loops.turn_alarm = alarm;
+  options.settings.loops.count = 2;
+  options.settings.loops.turn_alarm = alarm;
   running_program program{options, [&](handler& self) { self.listen("127.0.0.1:0").each<sluggish>(&until); }};
   peer one{program.port()}, two{program.port()};
   const auto [thread, name] = ask(one, "who?");
@@ -170,7 +170,7 @@ TEST_CASE("a program that opens nothing is over, and its caller's signals are as
   signal_state during;
   std::uint64_t loops_made = 0;
   auto options = named_test();
-  options.loops.count = 3;
+  options.settings.loops.count = 3;
   CHECK(run_program(options, [&](main_actor& self) -> caf::behavior {
           during = signal_state{};
           loops_made = loops::of(self.system()).size();

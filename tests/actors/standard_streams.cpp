@@ -31,7 +31,7 @@ struct pipe_ends {
 int run(actnet::main_function fun) {
   actnet::run_options options;
   options.program = "test";
-  options.loops.count = 1;
+  options.settings.loops.count = 1;
   return actnet::run_program(std::move(options), std::move(fun));
 }
 

@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
       actnet::bench::read_server_order(argc, argv, "actnet " ACTNET_VERSION, {"tcp", "udp", "unix", "proxy"});
   actnet::run_options options;
   options.program = "actnet_echo";
-  options.loops.count = 1;
+  options.settings.loops.count = 1;
   return actnet::run_program(std::move(options), [&order](actnet::main_actor& self) -> caf::behavior {
     const std::string free_port = "127.0.0.1:0";
     if (order.work == "udp") {

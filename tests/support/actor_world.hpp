@@ -264,10 +264,11 @@ struct tcp_pair {
 /// An actor system whose actors all have to be gone at the end, with every descriptor and thread.
 class actor_world {
  public:
-  explicit actor_world(std::size_t loops = 1, net::clock* time = nullptr) {
-    config_.loops.count = loops;
-    config_.loops.time = time;
-    config_.loops.turn_alarm = 0ms; // a busy machine is no news here
+  explicit actor_world(std::size_t loops = 1, net::clock* time = nullptr, const actnet::settings& others = {}) {
+    config_.settings = others;
+    config_.settings.loops.count = loops;
+    config_.settings.loops.time = time;
+    config_.settings.loops.turn_alarm = 0ms; // a busy machine is no news here
     config_.set("scheduler.policy", caf::atom("sharing"));
     config_.set("scheduler.max-threads", std::uint64_t{1});
     system_.emplace(config_);
