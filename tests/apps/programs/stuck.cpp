@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   actnet::run_options options;
   options.program = "stuck";
   options.settings.loops.count = 2;
-  options.drain_deadline = std::chrono::milliseconds{std::stol(argv[2])};
+  options.settings.drain_deadline = std::chrono::milliseconds{std::stol(argv[2])};
   return actnet::run_program(options, [loop](actnet::main_actor& self) -> caf::behavior {
     actnet::spawn_on<holder>(actnet::loops::of(self.system()).at(loop));
     return {};
