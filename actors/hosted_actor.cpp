@@ -5,6 +5,8 @@
 #include "actnet/actors/this_actor.hpp"
 #include "actnet/net/log.hpp"
 
+#include <caf/detail/invoke_result_visitor.hpp>
+#include <caf/match_case.hpp>
 #include <caf/sec.hpp>
 
 #include <exception>
@@ -21,6 +23,15 @@ caf::error describe_exception(caf::scheduled_actor* self, std::exception_ptr& ca
   return caf::make_error(caf::sec::runtime_error, std::move(what));
 }
 
+/// What a handler returns for an event goes nowhere.
+class no_answer final : public caf::detail::invoke_result_visitor {
+ public:
+  void operator()() override {}
+  void operator()(caf::error&) override {}
+  void operator()(caf::message&) override {}
+  void operator()(const caf::none_t&) override {}
+};
+
 } // namespace
 
 hosted_actor::hosted_actor(caf::actor_config& cfg) : event_based_actor(cfg), home_(dynamic_cast<loop_host*>(cfg.host)) {
@@ -31,26 +42,48 @@ hosted_actor::hosted_actor(caf::actor_config& cfg) : event_based_actor(cfg), hom
 }
 
 bool hosted_actor::idle() noexcept {
-  return home_ && home_->is_current() && getf(is_initialized_flag) &&
+  return home_ && home_->is_current() && getf(is_initialized_flag) && !bhvr_stack_.empty() &&
          !getf(is_terminated_flag | is_shutting_down_flag | has_timeout_flag) && mailbox().blocked() &&
          awaited_responses_.empty() && !has_skipped_;
 }
 
+/// As CAF's `activate` does it, without what an idle actor and an event cannot need: system messages, responses,
+/// timeouts and answers.
 delivery hosted_actor::deliver(caf::mailbox_element& element) {
   running_actor scope{*this};
   home_->running(*this);
   try {
-    switch (activate(home_, element)) {
-    case activation_result::terminated: return delivery::ended;
-    case activation_result::skipped: return delivery::skipped;
-    case activation_result::success:
-    case activation_result::dropped: break;
+    context(home_);
+    current_element_ = &element;
+    no_answer result;
+    switch (bhvr_stack_.back()(result, element.content())) {
+    case caf::match_case::skip: return delivery::skipped;
+    case caf::match_case::no_match: return deliver_by_default(element);
+    case caf::match_case::match: break;
     }
-    return delivery::done;
+    bhvr_stack_.cleanup();
+    return finalize() ? delivery::ended : delivery::done;
   } catch (...) {
-    end_by_exception();
+    try {
+      auto cause = std::current_exception();
+      quit(exception_handler_(this, cause));
+      finalize();
+    } catch (...) { // in `on_exit`
+      end_by_exception();
+    }
     return delivery::ended;
   }
+}
+
+/// Finds again that the behaviour has nothing for it, and goes on to the default handler.
+delivery hosted_actor::deliver_by_default(caf::mailbox_element& element) {
+  switch (activate(home_, element)) {
+  case activation_result::terminated: return delivery::ended;
+  case activation_result::skipped: return delivery::skipped;
+  case activation_result::success:
+  case activation_result::dropped: break;
+  }
+  return delivery::done;
 }
 
 void hosted_actor::enqueue(caf::mailbox_element_ptr message, caf::execution_unit* unit) {

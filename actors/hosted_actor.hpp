@@ -42,6 +42,8 @@ class hosted_actor : public caf::event_based_actor {
  private:
   friend class loop_host;
 
+  delivery deliver_by_default(caf::mailbox_element& element);
+
   /// Only `on_exit` can throw so far: CAF calls it outside its own try. The actor ends without it.
   void end_by_exception() noexcept;
 
