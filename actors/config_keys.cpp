@@ -71,6 +71,7 @@ constexpr config_key keys[]{
     {"listener", "shard", choice_key{shards, put<&settings::listener, &listen_options::shard>}},
     {"listener", "reuse_address", flag_key{put<&settings::listener, &listen_options::reuse_address>}},
     {"listener", "v6_only", choice_key{v6_only_words, put_v6_only}},
+    {"listener", "path_mode", mode_key{put<&settings::listener, &listen_options::path_mode>}},
     {"listener", "accept_pause", time_key{1ms, longest, false, put<&settings::listener, &listen_options::accept_pause>}},
 
     {"connection", "read_credit", room(put_both<&connection_options::read_credit_bytes>)},
@@ -90,6 +91,7 @@ constexpr config_key keys[]{
     {"datagram", "read_credit", room(put<&settings::datagram, &bind_options::read_credit_bytes>)},
     {"datagram", "write_low", room(put<&settings::datagram, &bind_options::write_low_bytes>, 0)},
     {"datagram", "write_high", room(put<&settings::datagram, &bind_options::write_high_bytes>)},
+    {"datagram", "path_mode", mode_key{put<&settings::datagram, &bind_options::path_mode>}},
 };
 // clang-format on
 
@@ -193,6 +195,20 @@ struct taker {
     return true;
   }
 
+  bool operator()(const mode_key& key) const {
+    const auto text = std::get_if<std::string>(&value);
+    if (!text || (*text != "umask" && !is_mode(*text)))
+      return false;
+    key.put(to, is_mode(*text) ? std::optional{static_cast<mode_t>(std::stoul(*text, nullptr, 8))} : std::nullopt);
+    return true;
+  }
+
+  static bool is_mode(std::string_view text) {
+    if (text.size() == 4 && text.starts_with('0'))
+      text.remove_prefix(1);
+    return text.size() == 3 && text.find_first_not_of("01234567") == text.npos;
+  }
+
   bool put_number(const auto& key, std::optional<std::int64_t> number) const {
     if (!number || *number < key.least || *number > key.most)
       return false;
@@ -215,6 +231,7 @@ struct describer {
   }
   std::string operator()(const flag_key&) const { return "true or false"; }
   std::string operator()(const choice_key& key) const { return one_of(key.words); }
+  std::string operator()(const mode_key&) const { return "permissions from \"000\" to \"777\", or \"umask\""; }
 };
 
 // -- what belongs together ---------------------------------------------------------------------------

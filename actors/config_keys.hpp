@@ -4,6 +4,8 @@
 
 #include "actnet/actors/settings.hpp"
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -56,10 +58,15 @@ struct choice_key {
   void (*put)(settings&, std::size_t word);
 };
 
+/// Permissions in octal digits, "660" or "0660"; or "umask", which is none of ours.
+struct mode_key {
+  void (*put)(settings&, std::optional<mode_t>);
+};
+
 struct config_key {
   std::string_view table;
   std::string_view name;
-  std::variant<time_key, size_key, number_key, flag_key, choice_key> takes;
+  std::variant<time_key, size_key, number_key, flag_key, choice_key, mode_key> takes;
 
   std::string path() const { return std::string{table} + "." + std::string{name}; }
 };

@@ -104,8 +104,8 @@ TEST_CASE("a wrong --config-file on the command line is exit code 2, and --help 
     CHECK(program.wait() == exit_status{2, 0});
     CHECK(has_one_line(program.output(stream::err)));
   }
-  for (const auto& name :
-       {app("udp_hello"), app("tcp_server"), app("tcp_client"), std::string{ACTNET_README_PROGRAM}}) {
+  for (const auto& name : {app("udp_hello"), app("tcp_server"), app("tcp_client"), app("echo_server"), app("proxy"),
+                           std::string{ACTNET_README_PROGRAM}}) {
     process program({.argv = {name, "--help", "--config-file=/nowhere"}, .input = ""});
     CHECK(program.wait() == exit_status{0, 0});
     CHECK(program.output().find("--config-file FILE") != std::string::npos);
@@ -149,6 +149,35 @@ TEST_CASE("the file's number of loops replaces the one built in, and the program
     met.finish();
     CHECK(client.wait() == exit_status{0, 0});
   }
+}
+
+TEST_CASE("the command line has precedence over the file, wherever the file stands", "[config]") {
+  const baseline before;
+  const config said("loops.count = 3\nlistener.max_connections = 1\nconnection.idle_timeout_server = '1ms'");
+  const std::vector<std::vector<std::string>> lines{
+      {said.option(), "--loops", "2", "--idle-timeout", "0", "--max-connections=5", "127.0.0.1:0"},
+      {"--loops", "2", "127.0.0.1:0", "--idle-timeout", "0", "--max-connections=5", "--config-file", said.path()}};
+  for (auto argv : lines) {
+    argv.insert(argv.begin(), app("echo_server"));
+    process server({.argv = argv, .input = ""});
+    CAPTURE(argv);
+    const auto port = port_of(server);
+    CHECK(has_loops(server, 2));
+    peer one(port), other(port);
+    for (auto* each : {&one, &other}) {
+      each->send_all("x");
+      CHECK(each->read_exactly(1) == "x");
+    }
+    one.finish();
+    other.finish();
+    CHECK(one.await_end() == ending::finished);
+    CHECK(other.await_end() == ending::finished);
+    CHECK(ended_by_signal(server) == exit_status{0, 0});
+  }
+  process proxy({.argv = {app("proxy"), "--loops=1", "127.0.0.1:0", "127.0.0.1:1", said.option()}, .input = ""});
+  port_of(proxy);
+  CHECK(has_loops(proxy, 1));
+  CHECK(ended_by_signal(proxy) == exit_status{0, 0});
 }
 
 TEST_CASE("an idle timeout from the file closes who says nothing", "[config]") {
