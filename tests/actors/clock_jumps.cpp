@@ -9,7 +9,7 @@ TEST_CASE("deadlines that a jump of the clock has passed end their connections o
   actor_world world{1, &time};
   event_book book{world};
   constexpr std::size_t count = 12;
-  std::vector<tcp_pair> pairs(count);
+  std::vector<connected_pair> pairs(count);
   for (std::size_t i = 0; i < count; ++i) {
     const auto owner = world.owned(spawn_on<witness>(world.loop(), &book));
     world.in(owner, [&](probe& self) {

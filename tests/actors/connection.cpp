@@ -16,8 +16,10 @@ connection_options half_open() {
 
 /// One connection with its owner in a world of one loop.
 struct stage {
-  explicit stage(connection_options options = half_open(), peer_options far = {}, net::clock* time = nullptr)
-      : world(1, time), pair(far), owner(world.spawn(log)), conn(world.adopt(pair, owner, options)) {}
+  /// Over both kinds of streams, unless it is said.
+  explicit stage(connection_options options = half_open(), peer_options far = {}, net::clock* time = nullptr,
+                 carrier over = GENERATE(carrier::tcp, carrier::local))
+      : world(1, time), pair(far, over), owner(world.spawn(log)), conn(world.adopt(pair, owner, options)) {}
 
   /// In the owner's turn.
   template <class F>
@@ -27,7 +29,7 @@ struct stage {
 
   actor_world world;
   journal_ptr log = make_journal();
-  tcp_pair pair;
+  connected_pair pair;
   caf::actor owner;
   connection conn;
 };
@@ -76,8 +78,8 @@ TEST_CASE("commands sent as requests are answered", "[connection]") {
   CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_deadline{1h}).first);
   CHECK(s.world.info(s.conn).deadline_in > 59min);
   CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_idle_timeout{1h}).first);
-  CHECK(
-      s.world.ask<caf::ok_atom>(s.conn, stream::set_options{{{net::no_delay{true}, net::send_buffer{100'000}}}}).first);
+  const stream::set_options room{{{net::send_buffer{100'000}, net::send_buffer{200'000}}}};
+  CHECK(s.world.ask<caf::ok_atom>(s.conn, room).first);
   CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_owner{}).second == errc::invalid_argument);
   CHECK(s.world.ask<stream::finished>(s.conn, stream::finish{}).first);
   CHECK(s.pair.far.read_to_end() == "hello");
@@ -88,7 +90,7 @@ TEST_CASE("commands sent as requests are answered", "[connection]") {
 TEST_CASE("a write that was cut short says how much of it went", "[connection]") {
   auto options = half_open();
   options.write_high_bytes = 64'000'000;
-  stage s{options, narrow};
+  stage s{options, narrow, nullptr, carrier::tcp};
   std::promise<caf::error> answer;
   s.own([&](probe& self) {
     s.conn.request(&self, stream::write{net::bytes::copy(std::string(8'000'000, 'x')), 1})
@@ -171,7 +173,7 @@ TEST_CASE("without allow_half_open the peer's end closes, after what the handler
     if (line == "peer_finished")
       self.peer.write("goodbye");
   });
-  tcp_pair pair;
+  connected_pair pair;
   for (std::size_t i = 1; i < loop_count; ++i)
     (void)loops::of(world.system()).next(); // so that the connection lives on the other loop
   world.in(owner, [&](probe& self) { self.peer = world.adopt(pair, owner); });
@@ -230,7 +232,7 @@ TEST_CASE("the owner's end ends the connection: normally by a close, otherwise b
   };
   const auto r =
       GENERATE(row{caf::exit_reason::user_shutdown, ending::finished}, row{caf::exit_reason::kill, ending::reset});
-  stage s;
+  stage s{half_open(), {}, nullptr, carrier::tcp}; // a Unix stream has no reset to tell them apart
   s.own([&](probe&) { s.conn.write("before"); });
   CHECK(s.pair.far.read_exactly(6) == "before");
   s.world.kill(s.owner, r.reason);
@@ -239,7 +241,7 @@ TEST_CASE("the owner's end ends the connection: normally by a close, otherwise b
 }
 
 TEST_CASE("a connection gets a new owner, and the answer is the last thing that the old one hears", "[connection]") {
-  stage s;
+  stage s{half_open(), {}, nullptr, carrier::tcp};
   const auto log = make_journal();
   const auto heir = s.world.spawn(log);
   s.own([&](probe& self) {
@@ -279,7 +281,7 @@ TEST_CASE("a peer's end that the old owner has not looked at is the new owner's 
   const auto old_log = make_journal(), log = make_journal();
   const auto owner = world.spawn(old_log, {}, 1), heir = world.spawn(log);
   std::promise<void> go_on;
-  tcp_pair pair;
+  connected_pair pair;
   const auto conn = world.adopt(pair, owner);
   REQUIRE(world.info(conn).state == net::connection_state::open);
   std::promise<void> busy;
@@ -373,7 +375,7 @@ TEST_CASE("deadline, idle timeout and write stall end a connection when their ti
 }
 
 TEST_CASE("get_info tells what a connection has done", "[connection]") {
-  stage s;
+  stage s{half_open(), {}, nullptr, carrier::tcp};
   s.own([&](probe&) { s.conn.write("12345", 1); });
   s.log->expect("written 1 5");
   s.pair.far.send_all("123");
@@ -433,7 +435,7 @@ TEST_CASE("a handler that keeps one message in a thousand pins no more than it w
   };
   std::atomic<int> seen{0};
   const auto who = s.world.owned(spawn_on<hoarder>(s.world.loop(), std::ref(kept), std::ref(seen)));
-  tcp_pair pair;
+  connected_pair pair;
   const auto conn = s.world.adopt(pair, who);
   while (seen < 5'000) {
     pair.far.send_all("one small message");

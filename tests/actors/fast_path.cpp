@@ -52,7 +52,7 @@ TEST_CASE("what waits in the owner's mailbox is not overtaken by what is receive
         [&self](const number&) { self.log->add("number"); },
     };
   }));
-  tcp_pair pair;
+  connected_pair pair;
   pair.far.send_all(big(200'000)); // more than one read, and each is delivered before the next message has its turn
   world.adopt(pair, owner);
   log->expect("received", 2);
@@ -87,7 +87,7 @@ TEST_CASE("while an answer is awaited, nothing is delivered and nothing is lost"
         },
     };
   }));
-  tcp_pair pair;
+  connected_pair pair;
   const auto c = world.adopt(pair, owner);
   caf::anon_send(owner, number{1});
   log->expect("asked");
@@ -114,7 +114,7 @@ TEST_CASE("what a handler skips comes later, in order, and before what came afte
       return caf::unit;
     }};
   }));
-  tcp_pair pair;
+  connected_pair pair;
   const auto c = world.adopt(pair, owner);
   std::size_t sent = 0;
   for (const std::string text : {"later 1", "later 2", "now", "after"}) {
@@ -139,7 +139,7 @@ TEST_CASE("a handler may change its behaviour in the middle of a delivery", "[fa
       self.log->add("outer " + std::string{r.payload.view()} + kept->substr(0, 1));
     }};
   }));
-  tcp_pair pair;
+  connected_pair pair;
   world.adopt(pair, owner);
   for (int i = 0; i < 50; ++i) {
     const auto text = std::to_string(i);
@@ -161,7 +161,7 @@ TEST_CASE("a peer_finished that is skipped comes once, when it is wanted", "[fas
                                 }});
     }};
   }));
-  tcp_pair pair;
+  connected_pair pair;
   const auto c = world.adopt(pair, owner);
   pair.far.finish();
   REQUIRE(eventually([&] { return world.info(c).state == connection_state::peer_finished; }));
@@ -177,7 +177,7 @@ TEST_CASE("a receive timeout and what is received live together", "[fast-path]")
     return {[&self](const stream::received& r) { self.log->add("received " + std::string{r.payload.view()}); },
             caf::after(30ms) >> [&self] { self.log->add("timeout"); }};
   }));
-  tcp_pair pair;
+  connected_pair pair;
   world.adopt(pair, owner);
   log->expect("timeout");
   pair.far.send_all("one");
@@ -212,7 +212,7 @@ TEST_CASE("a handler may end in the middle of a delivery, in every way", "[fast-
       w.end(self);
     }};
   }));
-  tcp_pair pair;
+  connected_pair pair;
   pair.far.send_all(big(200'000));
   auto near = std::move(pair);
   std::promise<void> given;
@@ -237,7 +237,7 @@ TEST_CASE("a handler may end its connection in the middle of a delivery", "[fast
   actor_world world;
   const auto log = make_journal();
   std::size_t received = 0;
-  tcp_pair pair;
+  connected_pair pair;
   pair.far.send_all(big(200'000));
   const auto owner = world.spawn(log, [&](probe& self, const std::string& line) {
     if (line.starts_with("received")) {
@@ -265,7 +265,7 @@ TEST_CASE("two connections that write to each other's peers carry every byte bot
   const std::size_t loop_count = GENERATE(1u, 2u);
   constexpr std::size_t size = 1'000'000;
   actor_world world{loop_count};
-  tcp_pair one, two;
+  connected_pair one, two;
   class relay final : public handler {
    public:
     relay(caf::actor_config& cfg, std::shared_ptr<connection> other) : handler(cfg), other_(std::move(other)) {}

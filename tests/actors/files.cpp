@@ -22,7 +22,7 @@ TEST_CASE("a connection sends a file in its place among the writes", "[files]") 
   actor_world world;
   const auto log = make_journal();
   const auto owner = world.spawn(log);
-  tcp_pair pair;
+  connected_pair pair;
   const auto conn = world.adopt(pair, owner);
   world.in(owner, [&](probe&) {
     conn.write("head ");
@@ -42,7 +42,7 @@ TEST_CASE("a file sent by a request is answered, also by a connection that is go
   const auto path = folder.file("file", "0123456789");
   actor_world world;
   const auto owner = world.spawn(make_journal());
-  tcp_pair pair;
+  connected_pair pair;
   const auto conn = world.adopt(pair, owner);
   const auto sent = world.ask<stream::written>(owner, conn, stream::write_file{path, 2, 5, 7});
   REQUIRE(sent.first);

@@ -139,7 +139,7 @@ struct stage {
 
   actor_world world;
   journal_ptr log = make_journal();
-  tcp_pair pair{{.receive_buffer_bytes = 4'096}};
+  connected_pair pair{{.receive_buffer_bytes = 4'096}};
   connection conn;
   caf::actor from;
 };

@@ -91,7 +91,7 @@ TEST_CASE("what an acknowledgement claims, the kernel has taken, however the con
     actor_world world{loop_count};
     event_book book{world};
     const auto owner = world.owned(spawn_on<witness>(world.loop(loop_count - 1), &book));
-    tcp_pair pair{{.receive_buffer_bytes = 4'096}};
+    connected_pair pair{{.receive_buffer_bytes = 4'096}};
     const auto fd = pair.near.fd();
     const int room = 16'384;
     REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room) == 0); // most of it waits in the queue

@@ -29,7 +29,7 @@ struct zoo {
 
   journal_ptr log = make_journal();
   connection_options options;
-  tcp_pair pair;
+  connected_pair pair;
   caf::actor owner;
   connection conn;
   listener server;
@@ -188,7 +188,7 @@ TEST_CASE("a handler answers what its behaviour leaves out", "[lifetime]") {
   CHECK(world.ask<caf::ok_atom>(its, stream::get_info{}).second == errc::unexpected_message);
   caf::anon_send(who, std::string{"what is this"});
   log.lines.expect_like("unexpected-message");
-  tcp_pair pair;
+  connected_pair pair;
   world.adopt(pair, who);
   pair.far.finish();
   CHECK(pair.far.read_to_end().empty()); // peer_finished needs no behaviour, and closed ends it
@@ -287,7 +287,7 @@ TEST_CASE("handlers on the scheduler and on loops of their own handle connection
 TEST_CASE("a plain event-based actor may own a connection", "[lifetime]") {
   actor_world world;
   const auto log = make_journal();
-  tcp_pair pair;
+  connected_pair pair;
   const auto conn = std::make_shared<connection>();
   const auto owner = world.owned(world.system().spawn([log, conn](caf::event_based_actor* self) -> caf::behavior {
     return {
@@ -373,7 +373,7 @@ TEST_CASE("many threads write to one connection, each in its own order", "[lifet
   constexpr int thread_count = 4, writes = 2'000;
   actor_world world{2};
   const auto owner = world.spawn(make_journal());
-  tcp_pair pair;
+  connected_pair pair;
   connection_options options;
   options.write_high_bytes = 64'000'000;
   const auto c = world.adopt(pair, owner, options);

@@ -59,7 +59,7 @@ TEST_CASE("any actor system can load the loops, and says how many it wants", "[l
     CHECK(all.size() >= 1);
   CHECK(std::string{all.backend_name()} == "epoll");
   const auto log = make_journal();
-  tcp_pair pair;
+  connected_pair pair;
   const auto owner = spawn_on<probe>(all.at(0), log, hook{});
   REQUIRE(adopt_connection(system, pair.near.release(), owner));
   pair.far.send_all("hello");
@@ -139,7 +139,7 @@ TEST_CASE("what is opened when the loops have ended fails, and says so", "[loops
   log->expect(with_cause("connect_failed", errc::shutting_down));
   bind(system, "127.0.0.1:0").owned_by(owner).start();
   log->expect(with_cause("bind_failed", errc::shutting_down));
-  tcp_pair pair;
+  connected_pair pair;
   REQUIRE(adopt_connection(system, pair.near.release(), owner));
   log->expect(with_cause("closed", errc::shutting_down));
   CHECK(pair.far.await_end() == ending::finished);

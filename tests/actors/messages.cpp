@@ -164,7 +164,7 @@ TEST_CASE("a handle that travels within a process still commands", "[messages]")
   actor_world world;
   const auto log = make_journal();
   const auto owner = world.spawn(log);
-  tcp_pair pair;
+  connected_pair pair;
   const auto c = world.adopt(pair, owner);
   const auto arrived = there_and_back(world.system(), accepted{c, here, there}).connection;
   CHECK(arrived == c);

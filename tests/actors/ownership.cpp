@@ -114,7 +114,7 @@ TEST_CASE("who is to own a connection that has ended is told of its end, once", 
   actor_world world;
   const auto log = make_journal(), late_log = make_journal();
   const auto owner = world.spawn(log), late = world.spawn(late_log);
-  tcp_pair pair;
+  connected_pair pair;
   const auto conn = world.adopt(pair, owner);
   world.in(owner, [&](probe&) { conn.abort(); });
   const auto end = with_cause("closed aborted", errc::aborted);
@@ -263,7 +263,7 @@ TEST_CASE("times longer than the clock can count do not close a connection at on
   actor_world world;
   const auto log = make_journal();
   const auto owner = world.spawn(log);
-  tcp_pair pair;
+  connected_pair pair;
   const auto conn = world.adopt(pair, owner);
   world.in(owner, [&](probe&) {
     conn.set_deadline(std::chrono::nanoseconds::max());

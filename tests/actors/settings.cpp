@@ -143,7 +143,7 @@ TEST_CASE("outgoing and adopted connections have the client's settings", "[setti
     CHECK(s.ends_idle_after(9s, *s.log));
   }
   SECTION("adopted") {
-    tcp_pair pair;
+    connected_pair pair;
     REQUIRE(adopt_connection(s.world.system(), pair.near.fd(), s.boss));
     (void)pair.near.release();
     pair.far.send_all("x");

@@ -21,7 +21,7 @@ struct stage {
 
   actor_world world;
   journal_ptr log = make_journal();
-  tcp_pair pair;
+  connected_pair pair;
   caf::actor owner;
   connection conn;
 };
@@ -206,7 +206,7 @@ TEST_CASE("a producer that floods a slow reader fills the queue and no more, and
   for (int i = 0; i < 8; ++i)
     bystanders.emplace_back(world.port_of(door));
 
-  tcp_pair pair{narrow};
+  connected_pair pair{narrow};
   const auto who = world.owned(spawn_on<producer>(world.loop(), pieces, log));
   const auto conn = world.adopt(pair, who, options);
   REQUIRE(world.ask<caf::ok_atom>(conn, stream::set_options{{{net::send_buffer{16'384}}}}).first);

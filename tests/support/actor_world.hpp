@@ -239,25 +239,41 @@ class captured_log {
   net::log_sink before_;
 };
 
-/// A connected pair over loopback: a descriptor for the library, and who sits at the other end.
-struct tcp_pair {
-  explicit tcp_pair(peer_options options = {}) : tcp_pair(listening_peer{options}) {}
+/// What a connection runs over.
+enum class carrier { tcp, local };
+
+/// Two ends of a connection: a descriptor for the library, and who sits at the other end.
+struct connected_pair {
+  explicit connected_pair(peer_options options = {}, carrier over = carrier::tcp)
+      : connected_pair(over == carrier::tcp ? by_tcp(options) : by_socketpair(options)) {}
 
   descriptor near;
   peer far;
 
  private:
-  explicit tcp_pair(listening_peer at) : near(connect(at.port())), far(at.accept()) {}
+  using ends = std::pair<descriptor, peer>;
+  explicit connected_pair(ends both) : near(std::move(both.first)), far(std::move(both.second)) {}
 
-  static descriptor connect(std::uint16_t port) {
+  static ends by_tcp(peer_options options) {
+    listening_peer listener{options};
     descriptor made{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     sockaddr_in to{};
     to.sin_family = AF_INET;
-    to.sin_port = htons(port);
+    to.sin_port = htons(listener.port());
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (::connect(made.fd(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
       throw std::runtime_error{"connect"};
-    return made;
+    return {std::move(made), listener.accept()};
+  }
+
+  /// A Unix receiver has no buffer of its own: what the sender may have under way bounds it (unix(7)).
+  static ends by_socketpair(peer_options options) {
+    int both[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) != 0)
+      throw std::runtime_error{"socketpair"};
+    if (const int room = options.receive_buffer_bytes; room > 0)
+      ::setsockopt(both[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    return {descriptor{both[0]}, peer{descriptor{both[1]}, options}};
   }
 };
 
@@ -355,7 +371,7 @@ class actor_world {
   }
 
   /// Puts a connection over `pair` into the hands of `owner`.
-  connection adopt(tcp_pair& pair, const caf::actor& owner, connection_options options = {}) {
+  connection adopt(connected_pair& pair, const caf::actor& owner, connection_options options = {}) {
     auto adopted = adopt_connection(*system_, pair.near.fd(), owner, options);
     REQUIRE(adopted);
     (void)pair.near.release();
