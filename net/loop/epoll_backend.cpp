@@ -130,8 +130,8 @@ class epoll_backend final : public backend {
     socket* owned = nullptr; // by the target
     void* target = nullptr;
     role kind = role::unused;
-    bool cuts_reads = false; // a Unix stream
-    errc lost = errc::none;  // why the stream was lost, if the kernel told it once and not through a read
+    bool local = false;     // a Unix stream or datagram socket
+    errc lost = errc::none; // why the stream was lost, if the kernel told it once and not through a read
     std::uint8_t aborted_in_a_row = 0;
     bool reading : 1 = false;
     bool readable : 1 = false;
@@ -146,6 +146,7 @@ class epoll_backend final : public backend {
     bool peer_done : 1 = false;    // RDHUP was seen: read to the very end, no new edge will come
     bool stopped : 1 = false;      // no accepting until `accept_more`
     bool queued : 1 = false;       // in `again_`
+    bool awaits_room : 1 = false;  // EPOLLOUT is asked for although it is `local`
   };
 
   static std::uint32_t index_of(channel which) noexcept { return static_cast<std::uint32_t>(which); }
@@ -165,6 +166,8 @@ class epoll_backend final : public backend {
   }
 
   result<channel> add(socket& owned, role kind, void* target);
+  int register_as(slot& s, channel which, int operation) noexcept;
+  void await_room(slot& s, channel which) noexcept;
   void go_on(slot& s, channel which) noexcept;
   void send_later(slot& s, channel which) noexcept;
   void try_again_soon(slot& s, channel which) noexcept;
@@ -209,21 +212,14 @@ result<channel> epoll_backend::add(socket& owned, role kind, void* target) {
   s = slot{};
   s.fd = owned.fd();
   s.owned = &owned;
-  s.cuts_reads = owned.transport() != transport::tcp;
+  s.local = owned.transport() == transport::unix_stream || owned.transport() == transport::unix_datagram;
   s.generation = generation;
   s.target = target;
   s.kind = kind;
   // A fresh stream or datagram socket can be written; one that is connecting says so by its first edge.
   s.writable = kind == role::stream || kind == role::datagram;
   const auto which = static_cast<channel>(static_cast<std::uint64_t>(generation) << 32 | index);
-  epoll_event event{};
-  event.events = EPOLLET | EPOLLIN | EPOLLPRI;
-  if (kind != role::listener)
-    event.events |= EPOLLOUT;
-  if (kind == role::stream)
-    event.events |= EPOLLRDHUP;
-  event.data.u64 = static_cast<std::uint64_t>(which);
-  if (sys().epoll_ctl(poller_, EPOLL_CTL_ADD, s.fd, &event) != 0) {
+  if (register_as(s, which, EPOLL_CTL_ADD) != 0) {
     const auto cause = from_errno(errno);
     ++s.generation;
     s.kind = role::unused;
@@ -231,6 +227,29 @@ result<channel> epoll_backend::add(socket& owned, role kind, void* target) {
     return failure{make_error_code(cause)};
   }
   return which;
+}
+
+/// A Unix socket announces room whenever its peer has read anything (unix_write_space in the kernel), so there EPOLLOUT
+/// is asked for only while it is needed.
+int epoll_backend::register_as(slot& s, channel which, int operation) noexcept {
+  epoll_event event{};
+  event.events = EPOLLET | EPOLLIN | EPOLLPRI;
+  if (s.kind == role::connect || (s.kind != role::listener && (!s.local || s.awaits_room)))
+    event.events |= EPOLLOUT;
+  if (s.kind == role::stream)
+    event.events |= EPOLLRDHUP;
+  event.data.u64 = static_cast<std::uint64_t>(which);
+  return sys().epoll_ctl(poller_, operation, s.fd, &event);
+}
+
+/// There was no room to send. If there is by now, that is a new edge.
+void epoll_backend::await_room(slot& s, channel which) noexcept {
+  s.writable = false;
+  if (!s.local || s.awaits_room)
+    return;
+  s.awaits_room = true;
+  if (register_as(s, which, EPOLL_CTL_MOD) != 0)
+    try_again_soon(s, which);
 }
 
 void epoll_backend::go_on(slot& s, channel which) noexcept {
@@ -316,6 +335,10 @@ void epoll_backend::on_events(channel which, std::uint32_t events) noexcept {
   // A Unix datagram that found no room announces room by being freed, so a starved channel listens to the time only.
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && !s->writable && !s->starved) {
     s->writable = true;
+    if (s->awaits_room) {
+      s->awaits_room = false;
+      register_as(*s, which, EPOLL_CTL_MOD); // if that fails there are only more edges than needed
+    }
     send(which);
     loop_->after_turn();
     s = find(which);
@@ -355,6 +378,21 @@ bytes epoll_backend::take_received(std::size_t size) noexcept {
   return {std::exchange(scratch_, nullptr), size};
 }
 
+namespace {
+
+/// `cut`: the peer attached something, which ends a read early (unix(7)); the kernel has dropped it.
+ssize_t receive_local(int fd, block& buffer, bool& cut) noexcept {
+  iovec part{buffer.data(), buffer.capacity};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  const auto got = sys().recvmsg(fd, &message, MSG_DONTWAIT);
+  cut = (message.msg_flags & MSG_CTRUNC) != 0;
+  return got;
+}
+
+} // namespace
+
 void epoll_backend::read_stream(channel which) noexcept {
   for (int reads = 0;; ++reads) {
     auto s = find(which);
@@ -375,14 +413,15 @@ void epoll_backend::read_stream(channel which) noexcept {
     }
     auto& buffer = scratch();
     ssize_t got;
+    bool cut = false;
     do {
-      got = sys().recv(s->fd, buffer.data(), buffer.capacity, MSG_DONTWAIT);
+      got = s->local ? receive_local(s->fd, buffer, cut)
+                     : sys().recv(s->fd, buffer.data(), buffer.capacity, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
     if (got > 0) {
       // A read that does not fill the buffer has emptied the socket, and what comes later is a new edge; unless the
-      // end was announced together with these bytes, or urgent data cut the read short. A Unix peer cuts reads short
-      // by sending descriptors along (unix(7)), and nothing announces that.
-      s->readable = static_cast<std::size_t>(got) == buffer.capacity || s->peer_done || s->cuts_reads;
+      // end was announced together with these bytes, or urgent data or attached descriptors cut the read short.
+      s->readable = static_cast<std::size_t>(got) == buffer.capacity || s->peer_done || cut;
       const auto more = s->readable;
       target_of<stream_target>(*s).on_received(take_received(static_cast<std::size_t>(got)));
       loop_->after_turn();
@@ -515,10 +554,12 @@ void epoll_backend::send_stream(channel which) noexcept {
 
 void epoll_backend::stop_sending(slot& s, channel which, int number) noexcept {
   s.sending = false;
-  s.writable = false;
   const auto cause = from_errno(number);
-  if (cause == errc::would_block)
+  if (cause == errc::would_block) {
+    await_room(s, which);
     return;
+  }
+  s.writable = false;
   if (cause == errc::out_of_memory) {
     try_again_soon(s, which);
     return;
@@ -639,8 +680,10 @@ void epoll_backend::send_datagrams(channel which) noexcept {
     if (!sent && sent.error() == errc::would_block) {
       s->sending = false;
       s->writable = false;
-      if (s->owned->transport() == transport::unix_datagram && next->to)
+      if (s->local && next->to) // room is announced only where the socket is connected to
         try_again_soon(*s, which);
+      else
+        await_room(*s, which);
       return;
     }
     target.on_datagram_sent(sent ? std::error_code{} : sent.error());
