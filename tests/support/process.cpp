@@ -124,7 +124,8 @@ void process::spawn(const process_options& options, int input, int output, int e
   ::posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
-  // What this process was started with, by a build server say, is not for the program, which may have few to begin with.
+  // What this process was started with, by a build server say, is not for the program, which may have few to begin
+  // with.
   ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
