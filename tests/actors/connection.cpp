@@ -209,11 +209,14 @@ TEST_CASE("close delivers what was written, abort does not, and both say so", "[
 }
 
 TEST_CASE("what is written after a close in the same turn comes too late, however it was asked for", "[connection]") {
-  const auto as_request = GENERATE(false, true);
+  const std::string how = GENERATE("by a message", "by a request", "behind what waits for the end of the turn");
+  INFO(how);
   stage s;
   s.own([&](probe& self) {
     s.conn.write("before", 1);
-    if (as_request)
+    if (how.starts_with("behind"))
+      s.conn.set_deadline(1h);
+    if (how == "by a request")
       s.conn.request(&self, stream::close{}).then([](caf::ok_atom) {});
     else
       s.conn.close();

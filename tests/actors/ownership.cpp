@@ -1,6 +1,6 @@
 // Who gets what: events for an owner that comes too late, outcomes for a handler that is still being made, and the end
 // of owners that keep handles, leave children behind or fail while they end.
-#include "support/actor_world.hpp"
+#include "support/invariants.hpp"
 
 #include <caf/scoped_actor.hpp>
 
@@ -106,6 +106,18 @@ class failing_at_exit final : public handler {
     return {[this](const stream::received&) { quit(); }};
   }
   void on_exit() override { throw std::runtime_error{"as ordered"}; }
+};
+
+/// Owns one connection after the other, and outlives them.
+class host final : public handler {
+ public:
+  host(caf::actor_config& cfg, counter closed) : handler(cfg), closed_(std::move(closed)) {}
+  caf::behavior make_behavior() override {
+    return {[this](const stream::closed&) { ++*closed_; }};
+  }
+
+ private:
+  counter closed_;
 };
 
 } // namespace
@@ -296,4 +308,111 @@ TEST_CASE("commands to a datagram socket are carried out in the order of a turn"
   CHECK(a.receive().payload == "to a");
   CHECK(b.receive().payload == "to b");
   CHECK(c.receive().payload == "to c");
+}
+
+TEST_CASE("the outcome of a write goes to who wrote it, whoever owns the connection by then", "[ownership]") {
+  const auto is_read = GENERATE(true, false);
+  constexpr std::size_t size = 8'000'000;
+  actor_world world;
+  std::vector<journal_ptr> logs;
+  std::vector<caf::actor> owners;
+  for (int i = 0; i < 3; ++i) {
+    logs.push_back(make_journal());
+    owners.push_back(world.spawn(logs.back()));
+  }
+  connected_pair pair{{.receive_buffer_bytes = 4'096}};
+  connection_options options;
+  options.write_high_bytes = 64'000'000;
+  const auto conn = world.adopt(pair, owners[0], options);
+  for (std::uint64_t i = 0; i < 3; ++i)
+    world.in(owners[i], [&](probe&) {
+      conn.write(std::string(size, 'x'), i + 1);
+      if (i < 2)
+        conn.set_owner(owners[i + 1]);
+    });
+  if (is_read)
+    pair.far.read_exactly(3 * size);
+  else
+    pair.far.reset();
+  for (std::uint64_t i = 0; i < 3; ++i)
+    logs[i]->expect_like("written " + std::to_string(i + 1) + (is_read ? " 8000000" : ""));
+  world.settle();
+  for (const auto& log : logs)
+    CHECK(log->count_like("written") == 1);
+}
+
+TEST_CASE("the end of a former owner that is still on its way harms nobody", "[ownership]") {
+  actor_world world{2};
+  const auto log = make_journal();
+  const auto former = world.spawn(make_journal(), {}, 1), heir = world.spawn(log), blocker = world.spawn(log);
+  connected_pair pair;
+  const auto conn = world.adopt(pair, blocker); // it lives where its first owner does
+  CHECK(world.ask<caf::ok_atom>(conn, stream::set_owner{caf::actor_cast<caf::strong_actor_ptr>(former)}).first);
+  std::promise<void> stands, goes_on;
+  auto go = goes_on.get_future();
+  caf::anon_send(blocker, perform{[&](probe&) {
+                   stands.set_value();
+                   go.wait();
+                 }});
+  stands.get_future().wait();
+  conn.set_owner(heir);
+  world.kill(former);
+  REQUIRE(eventually([&] { return world.loop(1).live_actors() == 0; }));
+  goes_on.set_value();
+  pair.far.send_all("for the heir");
+  log->expect("received for the heir");
+  CHECK(world.info(conn).state == connection_state::open);
+}
+
+TEST_CASE("an actor keeps nothing of the connections that it has owned", "[ownership]") {
+  actor_world world;
+  const auto closed = std::make_shared<std::atomic<int>>(0);
+  const auto first = world.owned(spawn_on<host>(world.loop(), closed));
+  const auto second = world.owned(spawn_on<host>(world.loop(), closed));
+  const auto asker = world.spawn(make_journal());
+  world.settle();
+  const auto actors = world.live_actors();
+  int count = 0;
+  const auto growth = heap_growth(10, [&] {
+    for (int i = 0; i < 20; ++i) {
+      connected_pair pair;
+      const auto conn = world.adopt(pair, first);
+      CHECK(world.ask<caf::ok_atom>(asker, conn, stream::set_owner{caf::actor_cast<caf::strong_actor_ptr>(second)})
+                .first);
+      pair.far.close();
+      REQUIRE(eventually([&, now = ++count] { return *closed == now && world.live_actors() == actors; }));
+    }
+    world.settle();
+  });
+  CHECK(growth <= 16 * 1'024);
+}
+
+TEST_CASE("a write that is the last to know a connection that has ended is answered", "[ownership]") {
+  actor_world world{2};
+  const auto log = make_journal(), blocker_log = make_journal();
+  const auto blocker = world.spawn(blocker_log), writer = world.spawn(log, {}, 1);
+  for (int i = 0; i < 20; ++i) {
+    connected_pair pair;
+    {
+      const auto conn = world.adopt(pair, blocker); // it lives where its first owner does
+      world.in(writer, [&](probe& self) {
+        self.peer = conn;
+        self.peer.abort();
+      });
+    }
+    blocker_log->expect_like("closed aborted", static_cast<std::size_t>(i) + 1);
+    std::promise<void> stands, goes_on;
+    auto go = goes_on.get_future();
+    caf::anon_send(blocker, perform{[&](probe&) {
+                     stands.set_value();
+                     go.wait();
+                   }});
+    stands.get_future().wait();
+    world.in(writer, [&](probe& self) {
+      self.peer.write("late", 7);
+      self.peer = {};
+    });
+    goes_on.set_value();
+    log->expect(with_cause("written 7 0", errc::closed), static_cast<std::size_t>(i) + 1);
+  }
 }
