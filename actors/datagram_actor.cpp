@@ -205,7 +205,7 @@ datagram_actor::outgoing datagram_actor::take_queued() noexcept {
   return item;
 }
 
-std::optional<net::datagram_target::outgoing> datagram_actor::next_datagram() noexcept {
+std::size_t datagram_actor::gather(std::span<net::outgoing_datagram> next) noexcept {
   while (has_queued() && queue_[next_].file) {
     auto content = content_of(*queue_[next_].file);
     queue_[next_].file = nullptr;
@@ -214,10 +214,12 @@ std::optional<net::datagram_target::outgoing> datagram_actor::next_datagram() no
     else
       on_datagram_sent(content.error());
   }
-  if (!has_queued())
-    return std::nullopt;
-  const auto& next = queue_[next_];
-  return net::datagram_target::outgoing{{next.payload.data(), next.payload.size()}, next.to ? &*next.to : nullptr};
+  std::size_t count = 0;
+  for (auto i = next_; i < queue_.size() && count < next.size() && !queue_[i].file; ++i) {
+    const auto& each = queue_[i];
+    next[count++] = {{each.payload.data(), each.payload.size()}, each.to ? &*each.to : nullptr};
+  }
+  return count;
 }
 
 void datagram_actor::on_datagram_sent(std::error_code cause) noexcept {
@@ -249,7 +251,7 @@ void datagram_actor::tell_outcome(outgoing& item, std::error_code cause) {
 
 // -- receiving ---------------------------------------------------------------------------------------
 
-void datagram_actor::on_datagram(net::bytes payload, const net::received_datagram& info) noexcept {
+bool datagram_actor::on_datagram(net::bytes payload, const net::received_datagram& info) noexcept {
   ++counters_.received;
   counters_.received_bytes += payload.size();
   counters_.truncated += info.truncated;
@@ -257,6 +259,7 @@ void datagram_actor::on_datagram(net::bytes payload, const net::received_datagra
   tell(owner_, hosted_owner_, datagram::received{std::move(payload), info.from, info.to, info.truncated});
   if (credit_->outstanding() >= options_.read_credit_bytes)
     update_reading();
+  return takes_at_once() && !closing_ && !abort_asked_; // what was commanded meanwhile comes first
 }
 
 void datagram_actor::on_receive_error(std::error_code cause) noexcept {

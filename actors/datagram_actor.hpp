@@ -61,9 +61,9 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   void abort_now(errc cause) override;
   bool quiescent() const noexcept override;
 
-  void on_datagram(net::bytes payload, const net::received_datagram& info) noexcept override;
+  bool on_datagram(net::bytes payload, const net::received_datagram& info) noexcept override;
   void on_receive_error(std::error_code cause) noexcept override;
-  std::optional<net::datagram_target::outgoing> next_datagram() noexcept override;
+  std::size_t gather(std::span<net::outgoing_datagram> next) noexcept override;
   void on_datagram_sent(std::error_code cause) noexcept override;
   void on_timer(net::time_point now) noexcept override;
   void finish_turn() noexcept;

@@ -8,7 +8,8 @@
 // - Single thread: everything here is called, and calls back, in the loop's thread. Only `wake` may come from others.
 // - Callbacks come from `poll`, and those of `send` also from within `send`. A callback may call anything here, also
 //   `close` on its own channel; after `close` returns, a channel calls back no more and memory it gathered is free.
-// - After each callback that came from `poll`, the backend calls `turns::after_turn`.
+// - After each callback that came from `poll`, the backend calls `turns::after_turn`; of datagrams a few may share a
+// turn.
 // - A hang-up is reported once, also while reading is stopped; nothing is ever reported over and over.
 // - One busy channel does not keep the others waiting: a backend goes round after a bounded amount of work.
 #pragma once
@@ -111,23 +112,18 @@ class listener_target {
 /// Who owns a datagram socket.
 class datagram_target {
  public:
-  /// One datagram, also an empty one.
-  virtual void on_datagram(bytes payload, const received_datagram& info) noexcept = 0;
+  /// One datagram, also an empty one. Returns whether another one may follow before the end of the turn.
+  virtual bool on_datagram(bytes payload, const received_datagram& info) noexcept = 0;
 
   /// An error the kernel reported on the socket, such as a refusal by an earlier receiver (UDP, connected). The socket
   /// lives on.
   virtual void on_receive_error(std::error_code cause) noexcept = 0;
 
-  struct outgoing {
-    std::span<const std::byte> payload;
-    const endpoint* to; ///< Null: the connected peer.
-  };
+  /// Fills in the next datagrams to send, in order; 0: none now. Each must stay until its `on_datagram_sent` or
+  /// `close`. Those for which there is no room just now are asked for again.
+  virtual std::size_t gather(std::span<outgoing_datagram> next) noexcept = 0;
 
-  /// The next datagram to send. Must stay until `on_datagram_sent` or `close`. One for which there is no room just now
-  /// is asked for again.
-  virtual std::optional<outgoing> next_datagram() noexcept = 0;
-
-  /// What became of it. The backend then asks for the next.
+  /// What became of the first of those that were gathered and not told of.
   virtual void on_datagram_sent(std::error_code cause) noexcept = 0;
 
  protected:

@@ -23,6 +23,7 @@ constexpr std::uint64_t file_bytes_per_send = 128 * 1024;
 constexpr int accepts_per_turn = 64;
 constexpr int aborted_in_a_row_max = 64;
 constexpr int datagrams_per_turn = 32;
+constexpr int datagrams_in_a_row = 8; ///< At most so many reach their target before the end of a turn.
 constexpr std::size_t parts_per_send = 64;
 constexpr int events_per_wait = 256;
 
@@ -628,30 +629,42 @@ void epoll_backend::accept(channel which) noexcept {
 
 void epoll_backend::receive_datagrams(channel which) noexcept {
   int errors = 0;
+  int in_a_row = 0; // whose turn has not ended
+  const auto end_turn = [&] {
+    if (std::exchange(in_a_row, 0) > 0)
+      loop_->after_turn();
+  };
   for (int count = 0;; ++count) {
     auto s = find(which);
-    if (!s || !s->reading || !s->readable)
+    if (!s || !s->reading || !s->readable) {
+      end_turn();
       return;
+    }
     if (count == datagrams_per_turn) {
       if (errors == count) // the kernel tells an error once, so this one is of another kind: wait for an edge
         s->readable = false;
       else
         go_on(*s, which);
+      end_turn();
       return;
     }
     auto& buffer = scratch();
     auto got = static_cast<datagram_socket*>(s->owned)->receive({buffer.data(), buffer.capacity});
     auto& target = target_of<datagram_target>(*s);
     if (got) {
-      target.on_datagram(take_received(got->size), *got);
+      ++in_a_row;
+      if (!target.on_datagram(take_received(got->size), *got) || in_a_row == datagrams_in_a_row)
+        end_turn();
     } else if (got.error() == errc::would_block) {
       s->readable = false;
+      end_turn();
       return;
     } else {
       ++errors;
+      ++in_a_row;
       target.on_receive_error(got.error());
+      end_turn();
     }
-    loop_->after_turn();
   }
 }
 
@@ -659,37 +672,42 @@ void epoll_backend::send_datagrams(channel which) noexcept {
   auto s = find(which);
   s->sending = true;
   auto& target = target_of<datagram_target>(*s);
-  for (int sends = 0; sends < datagrams_per_turn; ++sends) {
-    const auto next = target.next_datagram();
+  for (std::size_t sends = 0; sends < datagrams_per_turn;) {
+    std::array<outgoing_datagram, datagram_socket::sent_at_once_max> all;
+    const std::span next{all.data(), target.gather(all)};
     s = find(which);
     if (!s)
       return;
-    if (!next) {
+    if (next.empty()) {
       s->sending = false;
       return;
     }
-    auto sent = static_cast<datagram_socket*>(s->owned)->send(next->payload, next->to);
-    if (!sent && sent.error() == errc::connection_refused && s->owned->transport() == transport::udp) {
+    auto sent = static_cast<datagram_socket*>(s->owned)->send(next);
+    if (!sent && sent.error() == errc::connection_refused && !s->local) {
       // An earlier datagram was refused; the kernel says so here, once, and has not sent this one.
       target.on_receive_error(sent.error());
       s = find(which);
       if (!s)
         return;
-      sent = static_cast<datagram_socket*>(s->owned)->send(next->payload, next->to);
+      sent = static_cast<datagram_socket*>(s->owned)->send(next);
     }
     if (!sent && sent.error() == errc::would_block) {
       s->sending = false;
       s->writable = false;
-      if (s->local && next->to) // room is announced only where the socket is connected to
+      if (s->local && next.front().to) // room is announced only where the socket is connected to
         try_again_soon(*s, which);
       else
         await_room(*s, which);
       return;
     }
-    target.on_datagram_sent(sent ? std::error_code{} : sent.error());
-    s = find(which);
-    if (!s)
-      return;
+    const auto done = sent ? *sent : 1;
+    for (std::size_t i = 0; i < done; ++i) {
+      target.on_datagram_sent(sent ? std::error_code{} : sent.error());
+      s = find(which);
+      if (!s)
+        return;
+    }
+    sends += done;
   }
   send_later(*s, which);
 }

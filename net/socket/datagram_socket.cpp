@@ -176,6 +176,37 @@ result<std::size_t> datagram_socket::send(std::span<const std::byte> payload, co
   return static_cast<std::size_t>(size);
 }
 
+result<std::size_t> datagram_socket::send(std::span<const outgoing_datagram> messages) {
+  std::array<mmsghdr, sent_at_once_max> headers;
+  std::array<iovec, sent_at_once_max> parts;
+  std::array<socket_address, sent_at_once_max> addresses;
+  std::size_t count = 0;
+  for (const auto& [payload, to] : messages.first(std::min(messages.size(), sent_at_once_max))) {
+    if (to != nullptr && to->transport() != transport())
+      break; // its turn to be refused comes
+    parts[count] = {const_cast<std::byte*>(payload.data()), payload.size()};
+    headers[count] = {};
+    auto& header = headers[count].msg_hdr;
+    header.msg_iov = &parts[count];
+    header.msg_iovlen = 1;
+    if (to != nullptr) {
+      addresses[count] = to_socket_address(*to);
+      header.msg_name = addresses[count].data();
+      header.msg_namelen = addresses[count].size;
+    }
+    ++count;
+  }
+  if (count < 2) {
+    const auto sent = send(messages.front().payload, messages.front().to);
+    return sent ? result<std::size_t>{1} : failure{sent.error()};
+  }
+  const auto sent = uninterrupted(
+      [&] { return sys().sendmmsg(fd(), headers.data(), static_cast<unsigned>(count), MSG_NOSIGNAL | MSG_DONTWAIT); });
+  if (sent < 0)
+    return failure{from_errno(errno)};
+  return static_cast<std::size_t>(sent);
+}
+
 /// Where the socket is bound. Asked again as long as it has no port yet.
 result<const endpoint*> datagram_socket::bound() {
   if (!bound_ || (bound_->is_ip() && bound_->port() == 0)) {

@@ -19,6 +19,11 @@ struct received_datagram {
                          ///< port; the local endpoint where the kernel does not tell.
 };
 
+struct outgoing_datagram {
+  std::span<const std::byte> payload;
+  const endpoint* to = nullptr; ///< Null: the connected peer.
+};
+
 /// Whole messages, in no order that the network promises. 0 bytes are an empty message, not an end.
 class datagram_socket : public socket {
  public:
@@ -58,6 +63,11 @@ class datagram_socket : public socket {
   /// `permission_denied`: a broadcast address without the option. `connection_refused` as for `receive`; this message
   /// was not sent.
   result<std::size_t> send(std::span<const std::byte> payload, const endpoint* to);
+
+  /// The same with several at once. Returns how many went, at least one; otherwise what is wrong with the first. At
+  /// most `sent_at_once_max` are looked at.
+  result<std::size_t> send(std::span<const outgoing_datagram> messages);
+  static constexpr std::size_t sent_at_once_max = 16;
 
  private:
   explicit datagram_socket(socket&& opened) noexcept : socket(std::move(opened)) {}

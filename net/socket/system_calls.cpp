@@ -83,6 +83,10 @@ ssize_t system_calls::sendmsg(int fd, const msghdr* message, int flags) noexcept
   return uncancelled(SYS_sendmsg, fd, message, flags);
 }
 
+int system_calls::sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept {
+  return static_cast<int>(uncancelled(SYS_sendmmsg, fd, messages, count, flags));
+}
+
 int system_calls::fcntl(int fd, int command, int argument) noexcept {
   return ::fcntl(fd, command, argument);
 }

@@ -115,15 +115,22 @@ class slow_output {
   descriptor pipe_;
 };
 
-/// Waits until `output` is full and `progress()` stands still: nothing moves any more, because nobody reads. Returns
-/// how far it came.
+/// Waits until nothing moves any more, because nobody reads: bytes wait in `output`, and neither they nor `progress()`
+/// have changed for half a second. (How many bytes fill a pipe depends on how they were written.) Returns how far it
+/// came.
 template <class Progress>
 std::uint64_t await_standstill(const slow_output& output, Progress progress) {
   std::uint64_t before = 0;
+  int waiting_before = 0;
+  int unchanged = 0;
   const auto stands_still = eventually([&] {
     ::poll(nullptr, 0, 50);
     const auto now = progress();
-    return std::exchange(before, now) == now && output.waiting() >= 65'536;
+    const auto waiting = output.waiting();
+    unchanged = waiting > 0 && now == before && waiting == waiting_before ? unchanged + 1 : 0;
+    before = now;
+    waiting_before = waiting;
+    return unchanged == 10;
   });
   if (!stands_still)
     throw std::runtime_error("bytes are still moving");

@@ -467,6 +467,16 @@ ssize_t faulty_system_calls::recvmsg(int fd, msghdr* message, int flags) noexcep
   return done;
 }
 
+int faulty_system_calls::sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept {
+  for (unsigned i = 0; i < count; ++i) {
+    const auto sent = sendmsg(fd, &messages[i].msg_hdr, flags);
+    if (sent < 0)
+      return i > 0 ? static_cast<int>(i) : -1;
+    messages[i].msg_len = static_cast<unsigned>(sent);
+  }
+  return static_cast<int>(count);
+}
+
 ssize_t faulty_system_calls::sendmsg(int fd, const msghdr* message, int flags) noexcept {
   if (refused(call::sendmsg, fd))
     return -1;

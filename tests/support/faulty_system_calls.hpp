@@ -137,6 +137,8 @@ class faulty_system_calls final : public net::system_calls {
   ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept override;
   ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept override;
   ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept override;
+  /// A sendmsg for each message, with what may befall that.
+  int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept override;
   int fcntl(int fd, int command, int argument) noexcept override;
   int epoll_create1(int flags) noexcept override;
   int epoll_ctl(int poller, int operation, int fd, epoll_event* event) noexcept override;

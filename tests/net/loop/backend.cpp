@@ -245,22 +245,23 @@ struct datagram_recorder final : datagram_target, recorder {
   explicit datagram_recorder(fixture& f)
       : datagram_recorder(f, std::move(*datagram_socket::open(*endpoint::parse("udp://127.0.0.1:0"), {}))) {}
 
-  void on_datagram(bytes payload, const received_datagram& info) noexcept override {
+  bool on_datagram(bytes payload, const received_datagram& info) noexcept override {
     CHECK(payload.size() == info.size);
     received.emplace_back(payload.view());
     last_truncated = info.truncated;
     happened("datagram");
+    return in_a_row;
   }
   void on_receive_error(std::error_code cause) noexcept override {
     errors.push_back(cause);
     happened("receive_error");
   }
-  std::optional<outgoing> next_datagram() noexcept override {
+  std::size_t gather(std::span<outgoing_datagram> next) noexcept override {
     happened("next");
-    if (queue.empty())
-      return std::nullopt;
-    auto& [text, to] = queue.front();
-    return outgoing{std::as_bytes(std::span{text}), to ? &*to : nullptr};
+    const auto count = std::min({queue.size(), next.size(), at_once});
+    for (std::size_t i = 0; i < count; ++i)
+      next[i] = {std::as_bytes(std::span{queue[i].first}), queue[i].second ? &*queue[i].second : nullptr};
+    return count;
   }
   void on_datagram_sent(std::error_code cause) noexcept override {
     if (!queue.empty())
@@ -278,6 +279,8 @@ struct datagram_recorder final : datagram_target, recorder {
   datagram_socket socket;
   std::vector<std::string> received;
   bool last_truncated = false;
+  bool in_a_row = GENERATE(true, false); // datagrams share a turn
+  std::size_t at_once = GENERATE(std::size_t{1}, std::size_t{100});
   std::vector<std::error_code> errors;
   std::deque<std::pair<std::string, std::optional<endpoint>>> queue;
   std::vector<std::error_code> outcomes;
