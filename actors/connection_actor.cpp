@@ -280,9 +280,10 @@ void connection_actor::set_owner(const caf::strong_actor_ptr& owner) {
     return;
   if (owner_) {
     unwatch(owner_);
-    if (!stream_.has_items())
+    if (stream_.has_items())
+      former_owners_.push_back(owner_);
+    else
       former_owners_.clear();
-    former_owners_.push_back(owner_);
   }
   born_to(owner);
   watch(owner_);

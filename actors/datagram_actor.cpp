@@ -386,8 +386,9 @@ void datagram_actor::on_message(caf::mailbox_element& command) {
       failed = make_error(done.error());
   };
   if (content.match_elements<datagram::connect>() || content.match_elements<datagram::disconnect>())
-    if (has_queued())
-      home().loop().io().send(channel_); // what was sent before is for the peer of then
+    for (auto i = next_; i < queue_.size() && counters_.peer; ++i) // what was sent before is for the peer of then
+      if (!queue_[i].to)
+        queue_[i].to = counters_.peer;
   if (content.match_elements<datagram::connect>()) {
     const auto& peer = content.get_as<datagram::connect>(0).peer;
     const auto done = socket_.connect(peer);

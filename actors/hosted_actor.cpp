@@ -62,7 +62,11 @@ delivery hosted_actor::deliver(caf::mailbox_element& element) {
     case caf::match_case::match: break;
     }
     bhvr_stack_.cleanup();
-    return finalize() ? delivery::ended : delivery::done;
+    if (finalize())
+      return delivery::ended;
+    if (!bhvr_stack_.empty() && bhvr_stack_.back().timeout().valid())
+      set_receive_timeout(); // of the behaviour that it has now
+    return delivery::done;
   } catch (...) {
     try {
       auto cause = std::current_exception();

@@ -3,6 +3,7 @@
 //   echo_server unix:/tmp/echo unixgram:@echo
 //   echo_server --loops=2 --shard=reuse-port --max-connections=1000 '[::1]:9999'
 #include "actnet/actors/actors.hpp"
+#include "actnet/actors/forwarding.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -77,6 +78,7 @@ int main(int argc, char** argv) {
     if (idle_seconds)
       options.connection.idle_timeout = std::chrono::seconds{*idle_seconds};
     options.connection.allow_half_open = true;
+    actnet::make_room_for_all_credit(options.connection, options.connection);
     options.connection.when_slow = actnet::slow_peer::close; // never a gap in what is sent back
   };
   const auto open_all = [&](actnet::main_actor& self) {

@@ -4,6 +4,7 @@
 //   proxy 127.0.0.1:9998 127.0.0.1:9999
 //   proxy unix:/tmp/door 127.0.0.1:9999
 #include "actnet/actors/actors.hpp"
+#include "actnet/actors/forwarding.hpp"
 #include "actnet/net/log.hpp"
 
 #include <CLI/CLI.hpp>
@@ -83,10 +84,13 @@ int main(int argc, char** argv) {
   program.command_line = [&](actnet::settings& settings) {
     settings.loops.count = loops.value_or(settings.loops.count);
     settings.client.same_loop = true; // both connections of a pair, with its actor
+    actnet::make_room_for_all_credit(settings.listener.connection, settings.client.connection);
+    actnet::make_room_for_all_credit(settings.client.connection, settings.listener.connection);
     for (const auto side : {&settings.listener.connection, &settings.client.connection}) {
       side->allow_half_open = true;
       side->credit_stall_limit = std::chrono::milliseconds{0}; // a slow reader may take its time
-      side->when_slow = actnet::slow_peer::close;              // never a gap in what is forwarded
+      side->write_stall = std::chrono::milliseconds{0};
+      side->when_slow = actnet::slow_peer::close; // never a gap in what is forwarded
     }
   };
   const auto open_door = [&](actnet::main_actor& self) { self.listen(listen_at).each<tunnel>(target); };

@@ -296,7 +296,7 @@ stream_target::file_part connection::next_file() noexcept {
 }
 
 void connection::on_file_failed(std::error_code cause) noexcept {
-  if (cause == errc::not_supported) {
+  if (cause == errc::not_supported && !queue_.front_file()->copies()) {
     queue_.front_file()->copy_from_now_on();
     return;
   }
@@ -339,6 +339,11 @@ void connection::serve() noexcept {
   serving_ = true;
   if (!queue_.empty())
     send_queued();
+  if (abort_asked_) { // a file broke off, or the outcome of a write made its owner ask
+    serving_ = false;
+    end(ending_, ending_cause_, abort_resets());
+    return;
+  }
   if (send_cause_ && state_ != connection_state::reset)
     lose(send_cause_);
   if (read_ended_)
@@ -379,7 +384,7 @@ void connection::send_queued() noexcept {
     queue_.sent(0);
   if (!queue_.empty() && !queue_.at_finish())
     loop_.io().send(channel_);
-  if (queue_.at_finish() && !send_cause_) {
+  if (queue_.at_finish() && !send_cause_ && !abort_asked_) {
     if (const auto cause = send_finish())
       send_cause_ = cause;
     else
@@ -461,7 +466,8 @@ void connection::advance_close() noexcept {
 }
 
 void connection::tell_writable() noexcept {
-  if (reserved_.load(std::memory_order_relaxed) > options_.write_low_bytes || refusal() != errc::none)
+  if (reserved_.load(std::memory_order_relaxed) > options_.write_low_bytes || refusal() != errc::none ||
+      marks_.load(std::memory_order_relaxed) > options_.write_low_bytes / item_overhead_bytes)
     return;
   passed_high_ = false;
   owner_.on_writable();

@@ -1,5 +1,6 @@
 // Edge-triggered throughout: a descriptor is registered once, for everything, and what is ready is remembered here. So
-// pausing, resuming and waiting to write cost no system call, and a hang-up cannot be reported over and over.
+// pausing, resuming and (but for Unix sockets) waiting to write cost no system call, and a hang-up cannot be reported
+// over and over.
 #include "actnet/net/loop/epoll_backend.hpp"
 
 #include "actnet/net/log.hpp"
@@ -249,8 +250,10 @@ void epoll_backend::await_room(slot& s, channel which) noexcept {
   if (!s.local || s.awaits_room)
     return;
   s.awaits_room = true;
-  if (register_as(s, which, EPOLL_CTL_MOD) != 0)
+  if (register_as(s, which, EPOLL_CTL_MOD) != 0) {
+    s.awaits_room = false; // nobody will announce it
     try_again_soon(s, which);
+  }
 }
 
 void epoll_backend::go_on(slot& s, channel which) noexcept {

@@ -147,6 +147,22 @@ TEST_CASE("sends as requests are answered, with the error if there is one", "[da
   CHECK(s.info().send_failed == 2);
 }
 
+TEST_CASE("what was sent before a connect is for the peer of then, however much it is", "[datagram]") {
+  stage s;
+  udp_peer first, second;
+  CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::connect{at(first.port())}).first);
+  s.world.in(s.owner, [&](probe&) {
+    for (std::uint64_t i = 1; i <= 100; ++i)
+      s.it.send("first", i);
+    s.it.connect(at(second.port()));
+    s.it.send("second", 101);
+  });
+  s.log->expect("sent 101");
+  for (int i = 0; i < 100; ++i)
+    CHECK(first.receive().payload == "first");
+  CHECK(second.receive().payload == "second");
+}
+
 TEST_CASE("a connected socket needs no address, hears its peer only, and survives a refusal", "[datagram]") {
   stage s;
   udp_peer stranger;

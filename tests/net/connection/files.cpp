@@ -148,6 +148,57 @@ TEST_CASE("a file that becomes shorter on the way ends the connection, and says 
   CHECK(s.far.await_end() == ending::reset); // the peer does not take it for the whole
 }
 
+TEST_CASE("what is queued behind a file that breaks off does not make its end look orderly") {
+  const std::string behind = GENERATE("finish", "close");
+  const auto peer_finished_before = GENERATE(false, true);
+  INFO(behind << (peer_finished_before ? ", the peer has finished" : ""));
+  sendfile_fails calls{EIO, 1};
+  const net::replaced_system_calls replaced{calls};
+  const scratch_folder folder;
+  connection_options options;
+  options.allow_half_open = true;
+  stage on;
+  auto& s = on.open(link::tcp, options);
+  if (peer_finished_before) {
+    s.far.finish();
+    on.settle();
+    REQUIRE(s.count("peer_finished") == 1);
+  }
+  s.write_file(folder.file("file", positions(1'000'000)), 1);
+  if (behind == "finish")
+    s.finish(2);
+  else
+    s.near.close();
+  on.settle();
+  CHECK(s.outcome_of(1)->cause == errc::io_error);
+  if (behind == "finish")
+    CHECK(s.outcome_of(2)->cause == errc::io_error);
+  CHECK(s.reason == close_reason::error);
+  CHECK(s.cause == errc::io_error);
+  CHECK(s.far.await_end() == ending::reset);
+}
+
+TEST_CASE("a file that can neither be sent from nor read is an error") {
+  struct nothing_works final : net::system_calls {
+    ssize_t sendfile(int, int, off_t*, std::size_t) noexcept override {
+      errno = EINVAL;
+      return -1;
+    }
+    ssize_t pread(int, void*, std::size_t, off_t) noexcept override {
+      errno = EOPNOTSUPP;
+      return -1;
+    }
+  } calls;
+  const net::replaced_system_calls replaced{calls};
+  const scratch_folder folder;
+  stage on;
+  auto& s = on.open();
+  s.write_file(folder.file("file", positions(1'000)), 1);
+  on.settle();
+  CHECK(s.outcome_of(1)->cause == errc::not_supported);
+  CHECK(s.reason == close_reason::error);
+}
+
 TEST_CASE("a file that cannot be read ends the connection") {
   sendfile_fails calls{EIO, 1};
   const net::replaced_system_calls replaced{calls};
