@@ -346,7 +346,7 @@ TEST_CASE("the end of a former owner that is still on its way harms nobody", "[o
   const auto log = make_journal();
   const auto former = world.spawn(make_journal(), {}, 1), heir = world.spawn(log), blocker = world.spawn(log);
   connected_pair pair;
-  const auto conn = world.adopt(pair, blocker); // it lives where its first owner does
+  const auto conn = world.adopt(pair, blocker); // the first connection lives on the first loop, as the blocker
   CHECK(world.ask<caf::ok_atom>(conn, stream::set_owner{caf::actor_cast<caf::strong_actor_ptr>(former)}).first);
   std::promise<void> stands, goes_on;
   auto go = goes_on.get_future();
@@ -359,6 +359,7 @@ TEST_CASE("the end of a former owner that is still on its way harms nobody", "[o
   world.kill(former);
   REQUIRE(eventually([&] { return world.loop(1).live_actors() == 0; }));
   goes_on.set_value();
+  CHECK(world.info(conn).state == connection_state::open); // and the heir is its owner by now
   pair.far.send_all("for the heir");
   log->expect("received for the heir");
   CHECK(world.info(conn).state == connection_state::open);
@@ -394,7 +395,8 @@ TEST_CASE("a write that is the last to know a connection that has ended is answe
   for (int i = 0; i < 20; ++i) {
     connected_pair pair;
     {
-      const auto conn = world.adopt(pair, blocker); // it lives where its first owner does
+      const auto conn = world.adopt(pair, blocker);
+      (void)loops::of(world.system()).next(); // so that the next one lives on the first loop too
       world.in(writer, [&](probe& self) {
         self.peer = conn;
         self.peer.abort();
