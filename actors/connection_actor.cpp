@@ -309,7 +309,7 @@ void connection_actor::on_down_message(const caf::strong_actor_ptr& source, cons
 }
 
 void connection_actor::abort_now(net::errc cause) {
-  stream_.abort(net::close_reason::aborted, cause);
+  stream_.abort(cause == errc::other ? net::close_reason::error : net::close_reason::aborted, cause);
 }
 
 bool connection_actor::quiescent() const noexcept {

@@ -347,6 +347,45 @@ TEST_CASE("a handler that cannot be made leaves no connection behind", "[lifetim
   server.accept().await_end();
 }
 
+TEST_CASE("a failure inside a connection's own actor ends that connection, with one closed, and nothing else",
+          "[lifetime]") { // F16
+  /// Refuses what it is sent, once told to: by an exception in whoever sends it.
+  class thorny final : public handler {
+   public:
+    thorny(caf::actor_config& cfg, connection c) : handler(cfg), peer_(std::move(c)) {}
+    caf::behavior make_behavior() override {
+      return {[this](int) {
+        request(peer_.actor(), caf::infinite, stream::get_info{}).then([](const stream::info&) {}, [](caf::error&) {});
+        stings_ = true;
+      }};
+    }
+    void enqueue(caf::mailbox_element_ptr message, caf::execution_unit* unit) override {
+      if (std::exchange(stings_, false))
+        throw std::runtime_error{"thorn"};
+      handler::enqueue(std::move(message), unit);
+    }
+
+   private:
+    connection peer_;
+    bool stings_ = false;
+  };
+  captured_log log;
+  actor_world world;
+  const auto owner_log = make_journal(), other_log = make_journal();
+  const auto owner = world.spawn(owner_log), other = world.spawn(other_log);
+  connected_pair pair, bystander;
+  const auto conn = world.adopt(pair, owner);
+  world.adopt(bystander, other);
+  const auto asker = world.owned(spawn_on<thorny>(world.loop(), conn));
+  caf::anon_send(asker, 1);
+  owner_log->expect(with_cause("closed error", errc::other));
+  CHECK(pair.far.await_end() == ending::reset);
+  bystander.far.send_all("still here");
+  other_log->expect("received still here");
+  CHECK(owner_log->lines().size() == 1);
+  CHECK(log.lines.text().find("thorn") != std::string::npos);
+}
+
 TEST_CASE("what a handler orders in its constructor is done, in order", "[lifetime]") {
   class eager final : public handler {
    public:
