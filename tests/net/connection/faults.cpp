@@ -66,7 +66,7 @@ TEST_CASE("reads and writes of one byte give the same result, in as many calls a
       faulty_system_calls kernel;
       net::replaced_system_calls in_force{kernel};
       stage on;
-      constexpr std::size_t size = 8'000;
+      constexpr std::size_t size = 2'000;
       kernel.limit_read(1, blocked);
       kernel.limit_write(1, blocked);
       exchange(on, kind, size);
