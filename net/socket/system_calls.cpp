@@ -12,16 +12,40 @@
 
 namespace actnet::net {
 
-namespace {
+namespace direct {
 
-/// The C library makes its own of these points where a thread can be cancelled (pthreads(7)), at the price of four
-/// atomic operations a call. No thread is ever cancelled here.
-template <class... Arguments>
-ssize_t uncancelled(long number, Arguments... arguments) noexcept {
-  return ::syscall(number, arguments...);
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+
+// A sanitizer learns from the C library's functions what the kernel did, and in which order.
+using ::epoll_wait;
+using ::recv;
+using ::recvmsg;
+using ::sendmmsg;
+using ::sendmsg;
+
+#else
+
+// The C library makes its own of these points where a thread can be cancelled (pthreads(7)), at the price of four
+// atomic operations a call. No thread is ever cancelled here.
+ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept {
+  return ::syscall(SYS_recvfrom, fd, buffer, size, flags, nullptr, nullptr);
+}
+ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept {
+  return ::syscall(SYS_recvmsg, fd, message, flags);
+}
+ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept {
+  return ::syscall(SYS_sendmsg, fd, message, flags);
+}
+int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept {
+  return static_cast<int>(::syscall(SYS_sendmmsg, fd, messages, count, flags));
+}
+int epoll_wait(int poller, epoll_event* events, int count, int timeout_ms) noexcept {
+  return static_cast<int>(::syscall(SYS_epoll_pwait, poller, events, count, timeout_ms, nullptr, 0));
 }
 
-} // namespace
+#endif
+
+} // namespace direct
 
 int system_calls::socket(int domain, int type, int protocol) noexcept {
   return ::socket(domain, type, protocol);
@@ -72,19 +96,19 @@ int system_calls::close(int fd) noexcept {
 }
 
 ssize_t system_calls::recv(int fd, void* buffer, std::size_t size, int flags) noexcept {
-  return uncancelled(SYS_recvfrom, fd, buffer, size, flags, nullptr, nullptr);
+  return direct::recv(fd, buffer, size, flags);
 }
 
 ssize_t system_calls::recvmsg(int fd, msghdr* message, int flags) noexcept {
-  return uncancelled(SYS_recvmsg, fd, message, flags);
+  return direct::recvmsg(fd, message, flags);
 }
 
 ssize_t system_calls::sendmsg(int fd, const msghdr* message, int flags) noexcept {
-  return uncancelled(SYS_sendmsg, fd, message, flags);
+  return direct::sendmsg(fd, message, flags);
 }
 
 int system_calls::sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept {
-  return static_cast<int>(uncancelled(SYS_sendmmsg, fd, messages, count, flags));
+  return direct::sendmmsg(fd, messages, count, flags);
 }
 
 int system_calls::fcntl(int fd, int command, int argument) noexcept {
@@ -100,7 +124,7 @@ int system_calls::epoll_ctl(int poller, int operation, int fd, epoll_event* even
 }
 
 int system_calls::epoll_wait(int poller, epoll_event* events, int count, int timeout_ms) noexcept {
-  return static_cast<int>(uncancelled(SYS_epoll_pwait, poller, events, count, timeout_ms, nullptr, 0));
+  return direct::epoll_wait(poller, events, count, timeout_ms);
 }
 
 int system_calls::eventfd(unsigned count, int flags) noexcept {
