@@ -77,7 +77,7 @@ void client_actor::on_timer(net::time_point) noexcept {
     fail(errc::timed_out);
   } else if (draining_ && !aborted_) {
     aborted_ = true;
-    abort_connections(birth_.all, count_);
+    end_connections(birth_.all, count_, &connection_actor::abort);
   }
 }
 

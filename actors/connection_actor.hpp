@@ -46,8 +46,9 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   /// `stream::write` from `sender` (null: nobody) without a message. Any thread.
   void write(net::bytes payload, std::uint64_t token, caf::abstract_actor* sender);
 
-  /// `stream::abort`, in its loop's thread.
+  /// `stream::abort` and `stream::close`, in its loop's thread.
   void abort() noexcept { stream_.abort(); }
+  void close() noexcept { stream_.close(); }
 
   const net::endpoint& peer() const noexcept { return peer_; }
   const std::shared_ptr<connection_slot>& slot() const noexcept { return slot_; }

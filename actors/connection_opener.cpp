@@ -77,20 +77,22 @@ void connection_count::returned() noexcept {
     who->enqueue(caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, slot_returned{}), nullptr);
 }
 
-void abort_connections(loops& all, const std::shared_ptr<connection_count>& count) {
+void end_connections(loops& all, const std::shared_ptr<connection_count>& count,
+                     void (connection_actor::*how)() noexcept) noexcept {
   struct order {
     loop_host* host;
     std::shared_ptr<connection_count> count;
+    void (connection_actor::*how)() noexcept;
   };
   for (std::size_t i = 0; i < all.size(); ++i) {
-    auto given = std::make_unique<order>(order{&all.at(i), count});
+    auto given = std::make_unique<order>(order{&all.at(i), count, how});
     const auto posted = all.at(i).loop().post(
         [](void* object, void*) noexcept {
           std::unique_ptr<order> o{static_cast<order*>(object)};
           o->host->for_each_lean([&](lean_actor& who) {
             auto connection = dynamic_cast<connection_actor*>(&who);
             if (connection && connection->slot() && connection->slot()->count() == o->count.get())
-              connection->abort();
+              (connection->*o->how)();
           });
         },
         given.get(), nullptr);

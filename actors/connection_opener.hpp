@@ -15,6 +15,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace actnet {
@@ -30,8 +32,9 @@ struct slot_returned {};
 /// Counts the connections of one opener, exactly. Shared by the opener and its connections. Any thread.
 class connection_count : public std::enable_shared_from_this<connection_count> {
  public:
-  /// 0: no limit.
-  explicit connection_count(std::uint32_t limit) noexcept : limit_(limit) {}
+  /// 0: no limit. `path` is the opener's place in the tree of supervisors, empty for none.
+  explicit connection_count(std::uint32_t limit, std::string path = {}) noexcept
+      : limit_(limit), path_(std::move(path)) {}
 
   /// A place for one more connection, held until the result is destroyed; null if there is none. In that case `whom`
   /// gets `slot_returned` when there is one again.
@@ -41,6 +44,7 @@ class connection_count : public std::enable_shared_from_this<connection_count> {
   bool await_end(const caf::strong_actor_ptr& whom);
 
   std::uint32_t live() const noexcept { return live_.load(); }
+  const std::string& path() const noexcept { return path_; }
 
  private:
   class slot;
@@ -50,14 +54,16 @@ class connection_count : public std::enable_shared_from_this<connection_count> {
   void forget(const caf::strong_actor_ptr& whom);
 
   const std::uint32_t limit_;
+  const std::string path_;
   std::atomic<std::uint32_t> live_{0};
   std::atomic<bool> awaited_{false};
   std::mutex mutex_;
   std::vector<caf::strong_actor_ptr> waiting_;
 };
 
-/// Aborts every connection that `count` counts, on all loops. Any thread.
-void abort_connections(loops& all, const std::shared_ptr<connection_count>& count);
+/// Closes or aborts every connection that `count` counts, on all loops. Any thread.
+void end_connections(loops& all, const std::shared_ptr<connection_count>& count,
+                     void (connection_actor::*how)() noexcept) noexcept;
 
 /// Brings a connection to life in the thread of `home`: with the handler that `make_handler` makes as its owner, or
 /// with `owner`, or unclaimed if there is neither. Returns an empty handle if the handler could not be made (logged).

@@ -1,6 +1,7 @@
 #include "actnet/actors/datagram_actor.hpp"
 
 #include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/supervision/supervisor_actor.hpp"
 #include "actnet/net/log.hpp"
 
 #include <caf/actor_config.hpp>
@@ -21,12 +22,14 @@ constexpr std::chrono::milliseconds close_timeout{5'000};
 } // namespace
 
 datagram_actor::datagram_actor(caf::actor_config& cfg, loop_host& home, net::endpoint local, bind_options options,
-                               caf::strong_actor_ptr opener, datagram_handler_factory make_handler)
+                               caf::strong_actor_ptr opener, datagram_handler_factory make_handler,
+                               std::shared_ptr<kept_datagram_socket> kept)
     : lean_actor(cfg, home),
       wanted_local_(std::move(local)),
       options_(std::move(options)),
       opener_(std::move(opener)),
       make_handler_(std::move(make_handler)),
+      kept_(std::move(kept)),
       credit_(net::credit_account::open(home.loop().bell())) {}
 
 datagram_actor::~datagram_actor() {
@@ -34,21 +37,26 @@ datagram_actor::~datagram_actor() {
 }
 
 caf::strong_actor_ptr datagram_actor::make(loop_host& home, net::endpoint local, bind_options options,
-                                           caf::strong_actor_ptr opener, datagram_handler_factory make_handler) {
+                                           caf::strong_actor_ptr opener, datagram_handler_factory make_handler,
+                                           std::shared_ptr<kept_datagram_socket> kept) {
   auto& system = home.system();
   caf::actor_config cfg{&home};
-  return caf::make_actor<datagram_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg,
-                                                                home, std::move(local), std::move(options),
-                                                                std::move(opener), std::move(make_handler));
+  return caf::make_actor<datagram_actor, caf::strong_actor_ptr>(
+      system.next_actor_id(), system.node(), &system, cfg, home, std::move(local), std::move(options),
+      std::move(opener), std::move(make_handler), std::move(kept));
 }
 
 // -- beginning ---------------------------------------------------------------------------------------
 
 std::error_code datagram_actor::open() {
-  auto opened = net::datagram_socket::open(wanted_local_, options_.sockets.list, options_.path_mode);
-  if (!opened)
-    return opened.error();
-  socket_ = std::move(*opened);
+  if (kept_)
+    socket_ = kept_->take();
+  if (!socket_) {
+    auto opened = net::datagram_socket::open(wanted_local_, options_.sockets.list, options_.path_mode);
+    if (!opened)
+      return opened.error();
+    socket_ = std::move(*opened);
+  }
   auto local = socket_.local_endpoint();
   if (!local)
     return local.error();
@@ -79,7 +87,10 @@ void datagram_actor::begin() {
     make_handler_ = nullptr;
   }
   if (opener_ && opener_ != owner)
-    send(opener_, caf::make_message_id(), bound{me, counters_.local});
+    send(opener_, caf::make_message_id(),
+         bound{kept_ && kept_->handle() ? datagram_socket{kept_->handle()} : me, counters_.local});
+  if (kept_)
+    send(opener_, caf::make_message_id(), child_began{});
   opener_ = nullptr;
   born_to(std::move(owner));
   if (owner_) {
@@ -331,6 +342,9 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
   home().loop().timers().cancel(*this);
   home().loop().io().close(std::exchange(channel_, net::channel::none));
   counters_.dropped = socket_.dropped();
+  if (kept_ && (leaves_socket_ || cause))
+    kept_->put(std::move(socket_));
+  kept_ = nullptr;
   socket_.close();
   closing_ = true;
   while (has_queued()) {
@@ -429,6 +443,9 @@ void datagram_actor::on_message(caf::mailbox_element& command) {
     // it was noted
   } else if (content.match_elements<drain>()) {
     close_within(content.get_as<drain>(0).deadline);
+  } else if (content.match_elements<stand_down>()) {
+    leaves_socket_ = true;
+    close_within(content.get_as<stand_down>(0).deadline);
   } else if (content.match_elements<datagram::get_info>()) {
     answer(command, describe());
     return;

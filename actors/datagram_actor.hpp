@@ -4,9 +4,13 @@
 #include "actnet/actors/lean_actor.hpp"
 #include "actnet/actors/messages.hpp"
 #include "actnet/actors/options.hpp"
+#include "actnet/actors/supervision/child_spec.hpp"
+#include "actnet/net/socket/datagram_socket.hpp"
 
 #include <atomic>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 namespace actnet {
@@ -14,14 +18,49 @@ namespace actnet {
 /// Makes the handler of a datagram socket on its loop. Empty: the opener owns the socket.
 using datagram_handler_factory = std::function<caf::actor(loop_host&, const datagram_socket&)>;
 
+/// A datagram socket between two lives of its actor.
+class kept_datagram_socket final : public kept_socket {
+ public:
+  explicit kept_datagram_socket(caf::strong_actor_ptr handle) noexcept : handle_(std::move(handle)) {}
+
+  /// By which others know all of its actors; null: there is none.
+  const caf::strong_actor_ptr& handle() const noexcept { return handle_; }
+
+  void abandon() noexcept override {
+    std::lock_guard guard{mutex_};
+    wanted_ = false;
+    socket_.close();
+  }
+
+  net::datagram_socket take() noexcept {
+    std::lock_guard guard{mutex_};
+    return std::move(socket_);
+  }
+
+  /// Closes it if nobody comes after.
+  void put(net::datagram_socket socket) noexcept {
+    std::lock_guard guard{mutex_};
+    if (wanted_)
+      socket_ = std::move(socket);
+  }
+
+ private:
+  std::mutex mutex_;
+  const caf::strong_actor_ptr handle_;
+  bool wanted_ = true;
+  net::datagram_socket socket_;
+};
+
 class datagram_actor final : public lean_actor, private net::datagram_target, private net::timer {
  public:
   datagram_actor(caf::actor_config& cfg, loop_host& home, net::endpoint local, bind_options options,
-                 caf::strong_actor_ptr opener, datagram_handler_factory make_handler);
+                 caf::strong_actor_ptr opener, datagram_handler_factory make_handler,
+                 std::shared_ptr<kept_datagram_socket> kept);
   ~datagram_actor() override;
 
   static caf::strong_actor_ptr make(loop_host& home, net::endpoint local, bind_options options,
-                                    caf::strong_actor_ptr opener, datagram_handler_factory make_handler);
+                                    caf::strong_actor_ptr opener, datagram_handler_factory make_handler,
+                                    std::shared_ptr<kept_datagram_socket> kept = nullptr);
 
   const char* name() const override { return "actnet.datagram"; }
 
@@ -88,6 +127,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   const bind_options options_;
   caf::strong_actor_ptr opener_;
   datagram_handler_factory make_handler_;
+  std::shared_ptr<kept_datagram_socket> kept_; // by its supervisor, to which it leaves the socket when it fails
+  bool leaves_socket_ = false;
   end_of_turn at_end_of_turn_{*this};
   net::datagram_socket socket_;
   net::channel channel_ = net::channel::none;

@@ -15,6 +15,16 @@ namespace actnet {
 
 namespace {
 
+template <class Order>
+Order opened_here(handler& self, Order order) {
+  order.owned_by(&self);
+  if (auto parent = self.as_supervisor())
+    order.supervised_by(*parent);
+  else
+    order.opened_by(self);
+  return order;
+}
+
 void log_dropped(const caf::scheduled_actor& self, const std::string& what) {
   net::log_limited(net::log_level::warning, "unexpected-message",
                    std::string{self.name()} + "#" + std::to_string(self.id()) + " dropped " + what);
@@ -71,7 +81,7 @@ handler::handler(caf::actor_config& cfg) : hosted_actor(cfg) {
 }
 
 listen_order handler::listen(endpoint_argument local, listen_options options) {
-  return std::move(actnet::listen(system(), std::move(local), std::move(options)).owned_by(this).opened_by(*this));
+  return opened_here(*this, actnet::listen(system(), std::move(local), std::move(options)));
 }
 
 connect_order handler::connect_to(endpoint_argument remote, connect_options options) {
@@ -79,7 +89,7 @@ connect_order handler::connect_to(endpoint_argument remote, connect_options opti
 }
 
 bind_order handler::bind(endpoint_argument local, bind_options options) {
-  return std::move(actnet::bind(system(), std::move(local), std::move(options)).owned_by(this).opened_by(*this));
+  return opened_here(*this, actnet::bind(system(), std::move(local), std::move(options)));
 }
 
 void handler::opened(const caf::actor&) {}

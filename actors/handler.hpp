@@ -42,7 +42,10 @@ class handler : public hosted_actor {
   bind_order bind(endpoint_argument local) { return bind(std::move(local), settings().datagram); }
   bind_order bind(endpoint_argument local, bind_options options);
 
-  /// Told of each actor that owns a socket opened by the above. By default nothing is to be done.
+  /// Itself, if it supervises: then its listeners and datagram sockets are its children.
+  virtual supervisor_actor* as_supervisor() noexcept { return nullptr; }
+
+  /// Told of each other actor that owns a socket opened by the above. By default nothing is to be done.
   virtual void opened(const caf::actor& socket);
 
   /// The program that `actnet::run` runs does not end before this actor, and sends it `drain` when it is stopped. To be

@@ -34,6 +34,40 @@ class no_answer final : public caf::detail::invoke_result_visitor {
 
 } // namespace
 
+response_promise::state::state(hosted_actor& who, caf::response_promise given)
+    : actor(&who), answer(std::move(given)), next(who.promises_) {
+  if (next)
+    next->before = this;
+  who.promises_ = this;
+}
+
+response_promise::state::~state() {
+  if (actor)
+    release().deliver(make_error(errc::broken_promise));
+}
+
+caf::response_promise response_promise::state::release() noexcept {
+  (before ? before->next : actor->promises_) = next;
+  if (next)
+    next->before = before;
+  actor = nullptr;
+  return std::move(answer);
+}
+
+std::optional<caf::response_promise> response_promise::take() noexcept {
+  if (!pending())
+    return std::nullopt;
+  return state_->release();
+}
+
+response_promise hosted_actor::make_response_promise() {
+  response_promise made;
+  if (current_message_id().is_request())
+    if (auto answer = event_based_actor::make_response_promise(); answer.pending())
+      made.state_ = std::make_shared<response_promise::state>(*this, std::move(answer));
+  return made;
+}
+
 hosted_actor::hosted_actor(caf::actor_config& cfg) : event_based_actor(cfg), home_(dynamic_cast<loop_host*>(cfg.host)) {
   set_exception_handler([this](std::exception_ptr& cause) {
     threw_ = true;
@@ -128,6 +162,8 @@ void hosted_actor::end_by_exception() noexcept {
 }
 
 bool hosted_actor::cleanup(caf::error&& reason, caf::execution_unit* unit) {
+  while (promises_)
+    promises_->release().deliver(reason ? reason : caf::make_error(caf::sec::request_receiver_down));
   const auto ended = event_based_actor::cleanup(std::move(reason), unit);
   if (home_ && place_ != not_adopted)
     home_->retire(*this);

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <caf/event_based_actor.hpp>
+#include <caf/response_promise.hpp>
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -13,6 +16,46 @@ class loop_host;
 
 /// What became of an event that was handed to an actor on the stack.
 enum class delivery : std::uint8_t { done, ended, skipped };
+
+class hosted_actor;
+
+/// The answer to a request, given later. Copies are the same promise. It is always kept: when its last copy goes, or
+/// the actor that made it ends, whoever asked gets an error at once (CAF's own would leave them waiting). Belongs to
+/// the thread of that actor.
+class response_promise {
+ public:
+  /// Of nobody; nothing happens when it is delivered.
+  response_promise() = default;
+
+  bool pending() const noexcept { return state_ && state_->actor; }
+
+  /// A value, or a `caf::error`. The first time.
+  template <class... Ts>
+  void deliver(Ts&&... values) {
+    if (auto answer = take())
+      answer->deliver(std::forward<Ts>(values)...);
+  }
+
+ private:
+  friend class hosted_actor;
+
+  struct state {
+    state(hosted_actor& who, caf::response_promise answer);
+    ~state();
+    state(const state&) = delete;
+    state& operator=(const state&) = delete;
+    caf::response_promise release() noexcept;
+
+    hosted_actor* actor; // null: kept
+    caf::response_promise answer;
+    state* next = nullptr; // among those of the actor
+    state* before = nullptr;
+  };
+
+  std::optional<caf::response_promise> take() noexcept;
+
+  std::shared_ptr<state> state_;
+};
 
 /// Where it lives is where it is spawned: a configuration whose host is a loop (`spawn_on`, or a parent that lives on
 /// one) makes it live there and be resumed by that loop's thread only; otherwise it is an ordinary actor of CAF's
@@ -32,6 +75,10 @@ class hosted_actor : public caf::event_based_actor {
   /// skipped element is for the caller to put into the mailbox.
   delivery deliver(caf::mailbox_element& element);
 
+  /// For a request that is answered later: in place of CAF's, which nobody keeps if the actor ends. Of nobody if the
+  /// current message is no request.
+  response_promise make_response_promise();
+
   using caf::event_based_actor::enqueue;
   void enqueue(caf::mailbox_element_ptr message, caf::execution_unit* unit) override;
   void launch(caf::execution_unit* unit, bool lazy, bool hide) override;
@@ -41,6 +88,7 @@ class hosted_actor : public caf::event_based_actor {
 
  private:
   friend class loop_host;
+  friend struct response_promise::state;
 
   delivery deliver_by_default(caf::mailbox_element& element);
 
@@ -48,7 +96,8 @@ class hosted_actor : public caf::event_based_actor {
   void end_by_exception() noexcept;
 
   loop_host* home_;
-  std::uint32_t place_ = not_adopted; // in the host's list
+  response_promise::state* promises_ = nullptr; // not kept yet
+  std::uint32_t place_ = not_adopted;           // in the host's list
   bool threw_ = false;
   bool has_skipped_ = false; // since it ran last: messages wait in CAF's skip caches
   static constexpr std::uint32_t not_adopted = 0xffff'ffff;

@@ -2,6 +2,7 @@
 
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/loops.hpp"
+#include "actnet/actors/supervision/supervisor_actor.hpp"
 #include "actnet/net/log.hpp"
 
 #include <caf/actor_cast.hpp>
@@ -14,65 +15,64 @@
 namespace actnet {
 
 listener_actor::listener_actor(caf::actor_config& cfg, loop_host& home, std::shared_ptr<listener_plan> plan,
-                               caf::strong_actor_ptr leader, net::listener_socket socket)
+                               caf::strong_actor_ptr leader, std::size_t socket)
     : lean_actor(cfg, home),
       plan_(std::move(plan)),
       leader_(std::move(leader)),
-      socket_(std::move(socket)),
+      socket_(socket),
       sharded_(leader_ != nullptr) {}
 
 caf::strong_actor_ptr listener_actor::make_on(loop_host& home, std::shared_ptr<listener_plan> plan,
-                                              caf::strong_actor_ptr leader, net::listener_socket socket) {
+                                              caf::strong_actor_ptr leader, std::size_t socket) {
   auto& system = home.system();
   caf::actor_config cfg{&home};
-  return caf::make_actor<listener_actor, caf::strong_actor_ptr>(
-      system.next_actor_id(), system.node(), &system, cfg, home, std::move(plan), std::move(leader), std::move(socket));
+  return caf::make_actor<listener_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg,
+                                                                home, std::move(plan), std::move(leader), socket);
 }
 
 caf::strong_actor_ptr listener_actor::make(std::shared_ptr<listener_plan> plan) {
-  auto& home = plan->all.next();
-  auto adopted = std::move(plan->adopted);
-  return make_on(home, std::move(plan), nullptr, std::move(adopted));
+  auto& home = plan->home;
+  return make_on(home, std::move(plan), nullptr, 0);
 }
 
 // -- beginning ---------------------------------------------------------------------------------------
 
 std::error_code listener_actor::open() {
   const auto& options = plan_->options;
-  if (!socket_) {
+  auto& all = plan_->all;
+  if (is_leader() && plan_->sockets.empty()) {
     net::listener_options wanted;
     wanted.backlog = options.backlog;
     wanted.reuse_address = options.reuse_address;
     wanted.v6_only = options.v6_only;
     wanted.path_mode = options.path_mode;
-    const auto sharded = options.shard == shard::reuse_port && plan_->local.is_ip() && plan_->all.size() > 1;
-    wanted.reuse_port = sharded;
-    sharded_ = sharded;
-    if (sharded) {
-      auto opened = net::listener_socket::open_shards(plan_->local, wanted, plan_->all.size());
+    wanted.reuse_port = options.shard == shard::reuse_port && plan_->local.is_ip() && all.size() > 1;
+    if (wanted.reuse_port) {
+      auto opened = net::listener_socket::open_shards(plan_->local, wanted, all.size());
       if (!opened)
         return opened.error();
-      // The leader keeps the socket of its own loop.
-      std::size_t next = 0;
-      for (std::size_t i = 0; i < plan_->all.size(); ++i) {
-        auto& socket = (*opened)[next++];
-        if (&plan_->all.at(i) == &home())
-          socket_ = std::move(socket);
-        else
-          shards_.push_back(make_on(plan_->all.at(i), plan_, caf::strong_actor_ptr{ctrl()}, std::move(socket)));
-      }
+      plan_->sockets = std::move(*opened);
     } else {
       auto opened = net::listener_socket::open(plan_->local, wanted);
       if (!opened)
         return opened.error();
-      socket_ = std::move(*opened);
+      plan_->sockets.push_back(std::move(*opened));
     }
   }
-  auto local = socket_.local_endpoint();
+  if (is_leader() && plan_->sockets.size() > 1) {
+    sharded_ = true;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (&all.at(i) == &home())
+        socket_ = i;
+      else
+        shards_.push_back(make_on(all.at(i), plan_, caf::strong_actor_ptr{ctrl()}, i));
+  }
+  paused_ = plan_->paused;
+  auto local = socket().local_endpoint();
   if (!local)
     return local.error();
   local_ = *local;
-  auto channel = home().loop().io().open(socket_, *this);
+  auto channel = home().loop().io().open(socket(), *this);
   if (!channel)
     return channel.error();
   channel_ = *channel;
@@ -80,8 +80,9 @@ std::error_code listener_actor::open() {
 }
 
 void listener_actor::cannot_begin(const caf::error& cause) {
-  socket_.close();
   shards_.clear();
+  if (is_leader())
+    plan_->sockets.clear();
   if (is_leader())
     send(plan_->owner, caf::make_message_id(), listen_failed{plan_->local, cause});
   else
@@ -99,11 +100,31 @@ void listener_actor::begin() {
   if (is_leader() && plan_->owner) {
     watch(plan_->owner);
     send(plan_->owner, caf::make_message_id(), listening{local_});
+    plan_->failed = false;
+    if (plan_->supervised)
+      send(plan_->owner, caf::make_message_id(), child_began{});
   }
   for (auto& shard : shards_) { // after `listening`: they may accept at once
     watch(shard);
     static_cast<listener_actor&>(*shard->get()).start();
   }
+}
+
+listener_plan::listener_plan(loops& every, net::endpoint where, listen_options how, connection_handler_factory make,
+                             caf::strong_actor_ptr whose, std::string path)
+    : all(every),
+      home(every.next()),
+      local(std::move(where)),
+      options(std::move(how)),
+      make_handler(std::move(make)),
+      owner(std::move(whose)),
+      supervised(!path.empty()),
+      count(std::make_shared<connection_count>(options.max_connections, std::move(path))) {}
+
+void listener_plan::abandon() noexcept {
+  kept = false;
+  if (failed)
+    end_connections(all, count, &connection_actor::abort);
 }
 
 bool listener_plan::take_allowed() noexcept {
@@ -220,7 +241,7 @@ void listener_actor::on_timer(net::time_point now) noexcept {
     accept_more();
   } else if (!aborted_ && drain_until_ && now >= *drain_until_) {
     aborted_ = true;
-    abort_connections(plan_->all, plan_->count);
+    end_connections(plan_->all, plan_->count, &connection_actor::abort);
   }
 }
 
@@ -253,11 +274,26 @@ void listener_actor::begin_drain(std::chrono::milliseconds deadline) noexcept {
     finish_if_done();
 }
 
+/// As a drain that closes the connections, and leaves the socket and what waits there.
+void listener_actor::stand_down_within(std::chrono::milliseconds deadline) noexcept {
+  leaves_socket_ = stopping_ = true;
+  for (const auto& each : shards_)
+    send(each, caf::make_message_id(), stand_down{deadline});
+  if (is_leader()) {
+    draining_ = true;
+    drain_until_ = net::later(home().loop().now(), deadline);
+    home().loop().timers().arm(*this, *drain_until_);
+    end_connections(plan_->all, plan_->count, &connection_actor::close);
+  }
+  close_socket();
+}
+
 void listener_actor::close_socket() noexcept {
   if (channel_ == net::channel::none)
     return;
   home().loop().io().close(std::exchange(channel_, net::channel::none));
-  socket_.close();
+  if (!leaves_socket_)
+    socket().close();
   finish_if_done();
 }
 
@@ -290,9 +326,15 @@ void listener_actor::abort_now(errc cause) {
   for (const auto& shard : shards_)
     send(shard, caf::make_message_id(), caf::exit_msg{address(), caf::exit_reason::kill});
   shards_.clear();
-  if (channel_ != net::channel::none)
+  if (channel_ != net::channel::none) {
     home().loop().io().close(std::exchange(channel_, net::channel::none));
-  socket_.close();
+    if (plan_->kept)
+      plan_->failed = true;
+    else
+      socket().close();
+  }
+  if (is_leader() && plan_->supervised && !plan_->kept)
+    end_connections(plan_->all, plan_->count, &connection_actor::abort);
   finish(make_error(cause));
 }
 
@@ -317,10 +359,12 @@ void listener_actor::on_message(caf::mailbox_element& command) {
   }
   if (content.match_elements<pause_accepting>()) {
     paused_ = true;
+    plan_->paused = true;
     forward(pause_accepting{});
   } else if (content.match_elements<resume_accepting>()) {
     const auto order = content.get_as<resume_accepting>(0);
     paused_ = false;
+    plan_->paused = false;
     if (is_leader())
       plan_->allowed.store(order.connections == 0 ? -1 : static_cast<std::int64_t>(order.connections));
     forward(order);
@@ -329,6 +373,8 @@ void listener_actor::on_message(caf::mailbox_element& command) {
     stop_requests_.push_back(answer_later(command));
     stop();
     return;
+  } else if (content.match_elements<stand_down>()) {
+    stand_down_within(content.get_as<stand_down>(0).deadline);
   } else if (content.match_elements<drain>()) {
     stop_requests_.push_back(answer_later(command));
     begin_drain(content.get_as<drain>(0).deadline);
@@ -356,12 +402,16 @@ void listener_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::er
     abort_now(errc::aborted);
 }
 
-void listener_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error&) {
+void listener_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) {
   if (source == plan_->owner) {
     stop();
     return;
   }
-  if (std::erase(shards_, source) > 0)
+  if (std::erase(shards_, source) == 0)
+    return;
+  if (reason && !stopping_)
+    abort_now(errc::other); // a listener with a hole in it serves nobody well
+  else
     finish_if_done();
 }
 

@@ -25,18 +25,13 @@ constexpr milliseconds service_patience_min{500};
 
 } // namespace
 
-main_actor::main_actor(caf::actor_config& cfg, std::string program, milliseconds drain_deadline, main_function fun,
+main_actor::main_actor(caf::actor_config& cfg, std::string program, const actnet::settings& settings, main_function fun,
                        program_outcome& outcome)
-    : handler(cfg),
+    : supervisor_actor(cfg, "main", settings.supervisor, {}, nullptr),
       program_(std::move(program)),
-      drain_deadline_(drain_deadline),
+      drain_deadline_(settings.drain_deadline),
       fun_(std::move(fun)),
       outcome_(outcome) {
-  set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) {
-    children_.erase(down.source);
-    services_.erase(down.source);
-    end_if_alone();
-  });
   set_exception_handler([this](caf::scheduled_actor*, std::exception_ptr& cause) {
     std::string what = "an unknown exception";
     try {
@@ -59,18 +54,18 @@ caf::behavior main_actor::make_behavior() {
       [this](const program_stop& order) { stop(order); },
       [this](const program_abort& order) {
         exit_code_ = order.exit_code;
-        for (const auto* all : {&children_, &services_})
-          for (const auto& child : *all)
-            send_exit(child, caf::exit_reason::kill);
-        quit();
+        for (const auto* all : {&others_, &services_})
+          for (const auto& each : *all)
+            send_exit(each, caf::exit_reason::kill);
+        quit(); // and with it all children
       },
       [this](const program_joined& joined) { opened(joined.who); },
       [this](program_begun) {
         begun_ = true;
         end_if_alone();
       },
-      [this](const listening& l) { say("listening on " + l.local.to_string()); },
-      [this](const bound& b) { say("listening on " + b.local.to_string()); },
+      [this](const listening& l) { tell_of(l.local); },
+      [this](const bound& b) { tell_of(b.local); },
       [this](const listen_failed& f) { give_up("listen on", f.local, f.cause); },
       [this](const bind_failed& f) { give_up("bind", f.local, f.cause); },
       [this](const connect_failed& f) { give_up("connect to", f.remote, f.cause); },
@@ -78,8 +73,9 @@ caf::behavior main_actor::make_behavior() {
       [](const datagram::closed&) {},
       [](const stream::closed&) {},
   };
+  ours = ours.or_else(supervision());
   // A program that opened nothing and waits for nothing is over, but what it could not open is told first.
-  if (children_.empty() && !theirs)
+  if (others_.empty() && is_idle() && !theirs)
     send(this, program_begun{});
   else
     begun_ = true;
@@ -97,20 +93,47 @@ void main_actor::give_up(const char* what, const net::endpoint& where, const caf
         milliseconds{0}});
 }
 
+void main_actor::child_failed_to_start(const std::string& path, started_child::nature is, const caf::error& cause) {
+  if (is != started_child::nature::socket) // which says so itself
+    stop({1, "cannot start " + path + ": " + to_text(cause), milliseconds{0}});
+}
+
+void main_actor::giving_up(const std::string& sentence) {
+  stop({1, sentence, milliseconds{0}});
+}
+
+void main_actor::tell_of(const net::endpoint& where) {
+  if (told_of_.insert(where.to_string()).second) // its actor may have been started again
+    say("listening on " + where.to_string());
+}
+
 /// The drain deadline is over.
 void main_actor::on_timer(net::time_point) noexcept {
-  for (const auto& child : children_)
-    caf::anon_send_exit(child, caf::exit_reason::kill);
+  for (const auto& each : others_)
+    caf::anon_send_exit(each, caf::exit_reason::kill);
+  kill_all();
 }
 
 void main_actor::on_exit() {
   home()->loop().timers().cancel(*this);
+  supervisor_actor::on_exit();
   outcome_.ended(exit_code_);
+}
+
+void main_actor::other_down(const caf::down_msg& message) {
+  others_.erase(message.source);
+  services_.erase(message.source);
+  end_if_alone();
+}
+
+void main_actor::all_ended(const caf::error&) {
+  sockets_gone_ = children_gone_ = true;
+  end_if_alone();
 }
 
 void main_actor::opened(const caf::actor& socket) {
   monitor(socket);
-  children_.insert(socket.address());
+  others_.insert(socket.address());
   if (drain_until_)
     send(socket, drain{patience_left()});
 }
@@ -131,10 +154,13 @@ void main_actor::stop(const program_stop& order) {
     return;
   drain_until_ = until;
   outcome_.draining(deadline);
-  for (const auto& child : children_)
-    send(caf::actor_cast<caf::actor>(child), drain{deadline});
+  for (const auto& each : others_)
+    send(caf::actor_cast<caf::actor>(each), drain{deadline});
+  drain_sockets(deadline, [this] {
+    sockets_gone_ = true;
+    end_if_alone();
+  });
   home()->loop().timers().arm(*this, net::later(until, grace));
-  end_if_alone();
 }
 
 void main_actor::say(const std::string& line) const {
@@ -148,8 +174,13 @@ milliseconds main_actor::patience_left() const {
 }
 
 void main_actor::end_if_alone() {
-  if (!begun_ || !children_.empty())
+  if (!begun_ || !others_.empty() || (drain_until_ && !sockets_gone_))
     return;
+  if (!is_idle() && !children_gone_) {
+    if (drain_until_)
+      end_all({});
+    return;
+  }
   for (const auto& service : services_)
     send(caf::actor_cast<caf::actor>(service), drain{std::max(patience_left(), service_patience_min)});
   if (services_.empty())

@@ -1,7 +1,7 @@
 // The root of a program's actors: what it opened keeps the program running.
 #pragma once
 
-#include "actnet/actors/handler.hpp"
+#include "actnet/actors/supervision/supervisor_actor.hpp"
 #include "actnet/net/loop/clock.hpp"
 #include "actnet/net/loop/timers.hpp"
 
@@ -53,13 +53,17 @@ struct program_outcome {
   virtual void ended(int exit_code) = 0;
 };
 
-/// Says `listening on ENDPOINT` on stderr for each listener and datagram socket it opened, ends the program with a
-/// sentence and exit code 1 when one of its sockets cannot be opened, and ends it with 0 once all it opened and all
-/// that joined is gone. When told to stop, it sends `drain` to all of them, and kills what is left after the deadline.
-/// Of several complaints the first is told.
-class main_actor final : public handler, private net::timer {
+/// The root of the tree of supervisors ("main"), one for one. What it listens on and binds are transient children of
+/// it, and `start_child` adds others.
+///
+/// Says `listening on ENDPOINT` on stderr for each listener and datagram socket in the tree, ends the program with a
+/// sentence and exit code 1 when one of its children does not start or children end too often, and ends it with 0 once
+/// all its children, all it opened and all that joined is gone. When told to stop, it sends `drain` to all sockets of
+/// the tree and all that joined, then ends the other children in the reverse order of their start, and kills what is
+/// left after the deadline. Of several complaints the first is told.
+class main_actor final : public supervisor_actor, private net::timer {
  public:
-  main_actor(caf::actor_config& cfg, std::string program, std::chrono::milliseconds drain_deadline, main_function fun,
+  main_actor(caf::actor_config& cfg, std::string program, const actnet::settings& settings, main_function fun,
              program_outcome& outcome);
 
   const char* name() const override { return "actnet.main"; }
@@ -78,8 +82,14 @@ class main_actor final : public handler, private net::timer {
  private:
   void stop(const program_stop& order);
   void give_up(const char* what, const net::endpoint& where, const caf::error& cause);
+  void tell_of(const net::endpoint& where);
   void say(const std::string& line) const;
   void end_if_alone();
+  void child_failed_to_start(const std::string& path, started_child::nature is, const caf::error& cause) override;
+  void giving_up(const std::string& sentence) override;
+  void on_free() override { end_if_alone(); }
+  void all_ended(const caf::error& reason) override;
+  void other_down(const caf::down_msg& message) override;
   void on_timer(net::time_point now) noexcept override;
   std::chrono::milliseconds patience_left() const;
 
@@ -87,10 +97,13 @@ class main_actor final : public handler, private net::timer {
   const std::chrono::milliseconds drain_deadline_;
   main_function fun_;
   program_outcome& outcome_;
-  std::set<caf::actor_addr> children_;
+  std::set<caf::actor_addr> others_; // that are no children
   std::set<caf::actor_addr> services_;
   std::optional<net::time_point> drain_until_;
+  std::set<std::string> told_of_;
   bool begun_ = false;
+  bool sockets_gone_ = false;
+  bool children_gone_ = false;
   int exit_code_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include "actnet/actors/handler.hpp"
 #include "actnet/actors/listener_actor.hpp"
 #include "actnet/actors/messages.hpp"
+#include "actnet/actors/supervision/supervisor_actor.hpp"
 
 #include <caf/actor_cast.hpp>
 #include <caf/mailbox_element.hpp>
@@ -15,12 +16,16 @@ namespace actnet {
 namespace {
 
 template <class Failed>
-void tell_mistake(const caf::actor& owner, const endpoint_argument& argument) {
+void tell(const caf::actor& owner, const endpoint_argument& argument, caf::error cause) {
   if (owner)
     caf::actor_cast<caf::strong_actor_ptr>(owner)->enqueue(
-        caf::make_mailbox_element(nullptr, caf::make_message_id(), {},
-                                  Failed{argument.value(), make_error(errc::invalid_endpoint, argument.mistake())}),
+        caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, Failed{argument.value(), std::move(cause)}),
         nullptr);
+}
+
+template <class Failed>
+void tell_mistake(const caf::actor& owner, const endpoint_argument& argument) {
+  tell<Failed>(owner, argument, make_error(errc::invalid_endpoint, argument.mistake()));
 }
 
 /// The opener hears of the actor before it can have ended.
@@ -58,19 +63,33 @@ listener listen_order::start(connection_handler_factory make_handler) {
     tell_mistake<listen_failed>(owner_, local_);
     return {};
   }
-  auto plan = std::make_shared<listener_plan>(loops::of(system_), local_.value(), options_, std::move(make_handler),
-                                              caf::actor_cast<caf::strong_actor_ptr>(owner_),
-                                              std::make_shared<connection_count>(options_.max_connections));
-  if (descriptor_ >= 0) {
-    auto adopted = net::listener_socket::adopt(descriptor_);
-    if (!adopted) {
-      if (plan->owner)
-        plan->owner->enqueue(caf::make_mailbox_element(nullptr, caf::make_message_id(), {},
-                                                       listen_failed{local_.value(), make_error(adopted.error())}),
-                             nullptr);
-      return {};
+  if (supervisor_) {
+    child_spec spec;
+    spec.id = supervisor_->free_id(local_.value().to_string());
+    spec.restart = restart::transient;
+    spec.start = [local = local_, options = options_, make_handler = std::move(make_handler),
+                  descriptor = descriptor_](const start_context& my) {
+      return started_child{my.listen(local, options).adopt(descriptor).start(make_handler)};
+    };
+    return listener{caf::actor_cast<caf::strong_actor_ptr>(supervisor_->start_child(std::move(spec)))};
+  }
+  auto plan = kept_ ? std::dynamic_pointer_cast<listener_plan>(*kept_) : nullptr;
+  if (!plan) {
+    plan = std::make_shared<listener_plan>(loops::of(system_), local_.value(), options_, std::move(make_handler),
+                                           caf::actor_cast<caf::strong_actor_ptr>(owner_),
+                                           child_ ? child_->path() : std::string{});
+    if (descriptor_ >= 0) {
+      auto adopted = net::listener_socket::adopt(descriptor_);
+      if (!adopted) {
+        tell<listen_failed>(owner_, local_, make_error(adopted.error()));
+        return {};
+      }
+      plan->sockets.push_back(std::move(*adopted));
     }
-    plan->adopted = std::move(*adopted);
+    if (kept_) {
+      plan->kept = true;
+      *kept_ = plan;
+    }
   }
   return listener{started<listener_actor>(listener_actor::make(std::move(plan)), opener_)};
 }
@@ -97,9 +116,21 @@ datagram_socket bind_order::start(datagram_handler_factory make_handler) {
     tell_mistake<bind_failed>(owner_, local_);
     return {};
   }
+  if (supervisor_) {
+    child_spec spec;
+    spec.id = supervisor_->free_id(local_.value().to_string());
+    spec.restart = restart::transient;
+    spec.start = [local = local_, options = options_, make_handler = std::move(make_handler)](const start_context& my) {
+      return started_child{my.bind(local, options).start(make_handler)};
+    };
+    return datagram_socket{caf::actor_cast<caf::strong_actor_ptr>(supervisor_->start_child(std::move(spec)))};
+  }
+  auto kept = kept_ ? std::dynamic_pointer_cast<kept_datagram_socket>(*kept_) : nullptr;
+  if (kept_ && !kept)
+    *kept_ = kept = std::make_shared<kept_datagram_socket>(child_->handle());
   return datagram_socket{started<datagram_actor>(
       datagram_actor::make(loops::of(system_).next(), local_.value(), options_,
-                           caf::actor_cast<caf::strong_actor_ptr>(owner_), std::move(make_handler)),
+                           caf::actor_cast<caf::strong_actor_ptr>(owner_), std::move(make_handler), std::move(kept)),
       opener_)};
 }
 

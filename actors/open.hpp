@@ -21,6 +21,7 @@
 #include <caf/actor_system.hpp>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -29,6 +30,9 @@
 namespace actnet {
 
 class handler;
+class kept_socket;
+class start_context;
+class supervisor_actor;
 
 /// Spawns an actor on a loop. A `Handler` that is not a `hosted_actor` would be resumed by CAF's scheduler instead.
 template <class Handler, class... Args>
@@ -97,6 +101,20 @@ class listen_order {
     return *this;
   }
 
+  /// It becomes a transient child of `parent`, in whose turn this is: started again when it fails, with its socket open
+  /// all the while. The listener that the last call returns is then its stable handle.
+  listen_order& supervised_by(supervisor_actor& parent) {
+    supervisor_ = &parent;
+    return *this;
+  }
+
+  /// It is the child of its owner that `child` is for; `kept` is where its socket stays until its next start.
+  listen_order& supervised_as(const start_context& child, std::shared_ptr<kept_socket>& kept) {
+    child_ = &child;
+    kept_ = &kept;
+    return *this;
+  }
+
   /// Takes over an open listening socket; on failure the descriptor stays the caller's and the listener fails.
   listen_order& adopt(int descriptor) {
     descriptor_ = descriptor;
@@ -123,6 +141,9 @@ class listen_order {
   listen_options options_;
   caf::actor owner_;
   handler* opener_ = nullptr;
+  supervisor_actor* supervisor_ = nullptr;
+  const start_context* child_ = nullptr;
+  std::shared_ptr<kept_socket>* kept_ = nullptr;
   int descriptor_ = -1;
 };
 
@@ -179,6 +200,17 @@ class bind_order {
     return *this;
   }
 
+  /// As of a listener.
+  bind_order& supervised_by(supervisor_actor& parent) {
+    supervisor_ = &parent;
+    return *this;
+  }
+  bind_order& supervised_as(const start_context& child, std::shared_ptr<kept_socket>& kept) {
+    child_ = &child;
+    kept_ = &kept;
+    return *this;
+  }
+
   /// Makes a `Handler(actor_config&, datagram_socket, args...)`; it owns the socket and gets `bound` too.
   template <class Handler, class... Args>
   datagram_socket with(Args... args) {
@@ -198,6 +230,9 @@ class bind_order {
   bind_options options_;
   caf::actor owner_;
   handler* opener_ = nullptr;
+  supervisor_actor* supervisor_ = nullptr;
+  const start_context* child_ = nullptr;
+  std::shared_ptr<kept_socket>* kept_ = nullptr;
 };
 
 // Without options each takes those of the system's settings: who wants to change one of them begins with a copy of

@@ -244,7 +244,7 @@ int run_program(run_options options, main_function fun) try {
     {
       // It enters itself into the registry.
       const auto drain_deadline = options.settings.drain_deadline;
-      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, drain_deadline, std::move(fun),
+      auto main = spawn_on<main_actor>(loops::of(system).at(0), options.program, options.settings, std::move(fun),
                                        static_cast<program_outcome&>(how));
       exit_code = wait_for_end(heard, how, system, main, drain_deadline);
       system.registry().erase(main_actor_name);

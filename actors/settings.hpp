@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actnet/actors/options.hpp"
+#include "actnet/actors/supervision/options.hpp"
 #include "actnet/net/log.hpp"
 #include "actnet/net/loop/loop.hpp"
 
@@ -26,6 +27,8 @@ struct settings {
 
   /// What the connections of a program that is told to stop have to end by themselves.
   std::chrono::milliseconds drain_deadline{5'000};
+  /// Of the main actor.
+  supervisor_options supervisor;
   /// ACTNET_LOG in the environment has the last word.
   net::log_level log_level = net::log_level::info;
 

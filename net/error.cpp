@@ -47,6 +47,14 @@ std::string_view to_string(errc code) noexcept {
   case errc::credit_stalled: return "the owner holds received data for too long";
   case errc::file_too_short: return "the file ends too early";
   case errc::not_a_file: return "not a regular file";
+  case errc::restarting: return "restarting";
+  case errc::running: return "still running";
+  case errc::not_running: return "not running";
+  case errc::already_present: return "already present, but not running";
+  case errc::already_started: return "already started";
+  case errc::not_found: return "not found";
+  case errc::restart_limit: return "restarted too often";
+  case errc::broken_promise: return "the request was given up without an answer";
   }
   return "unknown error";
 }

@@ -52,6 +52,15 @@ enum class errc : std::uint8_t {
   credit_stalled,     ///< The owner held all of the read credit for the stall limit.
   file_too_short,     ///< A file ends before what was to be sent of it, or has become shorter meanwhile.
   not_a_file,         ///< A folder, a pipe or a device where a file is needed.
+  // -- of supervisors and their children
+  restarting,      ///< The child ended and is about to be started again.
+  running,         ///< Not while the child runs.
+  not_running,     ///< The child is not running, and will not by itself.
+  already_present, ///< There is a child of that id, not running.
+  already_started, ///< There is a child of that id, running.
+  not_found,       ///< There is no such child.
+  restart_limit,   ///< Children ended too often in too short a time.
+  broken_promise,  ///< Whoever was to answer a request let go of it.
 };
 
 /// One clear phrase for a person, without capital or full stop: "connection refused".

@@ -1,0 +1,736 @@
+#include "actnet/actors/supervision/supervisor_actor.hpp"
+
+#include "actnet/actors/errors.hpp"
+#include "actnet/actors/loop_host.hpp"
+#include "actnet/net/log.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace actnet {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+/// What a socket gets beyond the time for its connections, which it ends by itself.
+constexpr milliseconds grace{100};
+
+bool is_normal(const caf::error& reason) {
+  return !reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown;
+}
+
+std::string in_words(const caf::error& reason) {
+  if (!reason || reason == caf::exit_reason::normal)
+    return "normally";
+  return reason == caf::exit_reason::kill ? "killed" : to_text(reason);
+}
+
+std::string shown(milliseconds time) {
+  return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + " s" : std::to_string(time.count()) + " ms";
+}
+
+} // namespace
+
+/// The timer is for its end, or for its next start.
+struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<child> {
+  child(supervisor_actor& b, child_spec s) : boss(b), spec(std::move(s)) {}
+  ~child() override { boss_timers().cancel(*this); }
+
+  supervisor_actor& boss;
+  child_spec spec;
+  std::list<child_ptr>::iterator place;
+  caf::strong_actor_ptr handle; // a relay, unless it is temporary
+  caf::actor who;               // while it lives
+  started_child::nature is = started_child::nature::plain;
+  child_state state = child_state::stopped;
+  std::uint64_t starts = 0;
+  std::optional<backoff> delays;
+  net::time_point began_at{};
+  std::shared_ptr<kept_socket> kept;
+  caf::error last_reason;
+  bool awaited = false;         // its end is, by what is being done
+  bool to_be_restarted = false; // it is being ended for that
+
+  net::timer_queue& boss_timers() const { return boss.home()->loop().timers(); }
+  relay* stable() const { return handle ? static_cast<relay*>(handle->get()) : nullptr; }
+  bool owns_socket() const { return is == started_child::nature::socket; }
+
+  void on_timer(net::time_point) noexcept override {
+    if (state == child_state::stopping) {
+      net::log(net::log_level::warning, "supervisor", path() + " does not end in time and is killed");
+      caf::anon_send_exit(who, caf::exit_reason::kill);
+    } else if (state == child_state::restarting) {
+      boss.when_free([me = shared_from_this()] { me->boss.start_again(me); });
+    }
+  }
+
+  std::string path() const {
+    return boss.path_ + "/" + (spec.id.empty() ? "#" + std::to_string(who ? who.id() : 0) : spec.id);
+  }
+
+  /// Nobody comes after it.
+  void let_go_of_socket() {
+    if (kept)
+      std::exchange(kept, nullptr)->abandon();
+  }
+};
+
+/// Children that are ended, group by group, and children that are then started, one by one.
+struct supervisor_actor::work {
+  std::deque<std::vector<child_ptr>> stops;
+  std::deque<child_ptr> starts;
+  bool to_be_restarted = false; // those that are ended
+  std::function<void(const child_ptr& failed, const caf::error& cause)> done;
+
+  std::size_t awaited = 0; // ends
+  child_ptr starting;
+};
+
+supervisor_actor::supervisor_actor(caf::actor_config& cfg, std::string path, supervisor_options options,
+                                   std::vector<child_spec> children, caf::strong_actor_ptr parent)
+    : handler(cfg),
+      path_(std::move(path)),
+      options_(std::move(options)),
+      initial_(std::move(children)),
+      parent_(std::move(parent)),
+      window_(options_.intensity, options_.period) {
+  set_down_handler([this](caf::scheduled_actor*, caf::down_msg& message) { down(message); });
+  set_exit_handler([this](caf::scheduled_actor*, caf::exit_msg& order) {
+    if (order.reason && order.reason != caf::exit_reason::normal)
+      end_all(order.reason);
+  });
+}
+
+supervisor_actor::~supervisor_actor() = default;
+
+caf::behavior supervisor_actor::make_behavior() {
+  begin();
+  return supervision();
+}
+
+void supervisor_actor::on_exit() {
+  at_ = nullptr;
+  waiting_.clear();
+  ending_ = true;
+  kill_all();
+  for (const auto& each : std::exchange(children_, {})) {
+    each->let_go_of_socket();
+    if (auto stable = each->stable())
+      stable->end(make_error(errc::closed));
+  }
+  by_id_.clear();
+  by_actor_.clear();
+  by_relay_.clear();
+  initial_.clear();
+  parent_ = nullptr;
+}
+
+// -- children ----------------------------------------------------------------------------------------
+
+std::string supervisor_actor::mistake_in(const child_spec& spec) const {
+  if (!spec.start)
+    return "child " + path_ + "/" + spec.id + " has no function that starts it";
+  if (spec.id.empty() && !is_dynamic())
+    return "a child of " + path_ + " has no id";
+  return {};
+}
+
+supervisor_actor::child_ptr supervisor_actor::add(child_spec spec) {
+  auto made = std::make_shared<child>(*this, std::move(spec));
+  if (made->spec.restart != restart::temporary) {
+    made->handle = relay::make(*home(), made->path());
+    by_relay_[made->handle->id()] = made;
+  }
+  if (!is_dynamic())
+    by_id_[made->spec.id] = made;
+  made->place = children_.insert(children_.end(), made);
+  return made;
+}
+
+void supervisor_actor::forget(const child_ptr& which) {
+  if (which->place == children_.end())
+    return;
+  const auto kept_alive = which;
+  set_state(*kept_alive, child_state::stopped);
+  kept_alive->let_go_of_socket();
+  kept_alive->boss_timers().cancel(*kept_alive);
+  if (auto stable = kept_alive->stable()) {
+    by_relay_.erase(kept_alive->handle->id());
+    stable->end(kept_alive->last_reason);
+  }
+  if (!is_dynamic())
+    by_id_.erase(kept_alive->spec.id);
+  children_.erase(std::exchange(kept_alive->place, children_.end()));
+}
+
+supervisor_actor::child_ptr supervisor_actor::find(const child_name& which) const {
+  const auto in = [](const auto& map, const auto& key) {
+    const auto found = map.find(key);
+    return found == map.end() ? nullptr : found->second;
+  };
+  if (!which.who)
+    return in(by_id_, which.id);
+  auto found = in(by_relay_, which.who.id());
+  return found ? found : in(by_actor_, which.who.id());
+}
+
+caf::actor supervisor_actor::child_handle(std::string_view id) const {
+  const auto found = by_id_.find(std::string{id});
+  if (found == by_id_.end())
+    return {};
+  const auto& which = *found->second;
+  return which.handle ? caf::actor_cast<caf::actor>(which.handle) : which.who;
+}
+
+std::string supervisor_actor::free_id(const std::string& text) const {
+  auto id = text;
+  for (int number = 2; by_id_.contains(id); ++number)
+    id = text + " (" + std::to_string(number) + ")";
+  return id;
+}
+
+void supervisor_actor::set_state(child& which, child_state state) {
+  busy_ += state != child_state::stopped;
+  busy_ -= which.state != child_state::stopped;
+  which.state = state;
+  if (auto stable = which.stable(); stable && !which.who)
+    stable->disconnect(state == child_state::restarting ? errc::restarting : errc::not_running);
+}
+
+child_info supervisor_actor::describe(const child& which) const {
+  return {which.spec.id,
+          which.path(),
+          which.handle ? caf::actor_cast<caf::actor>(which.handle) : which.who,
+          which.who,
+          which.state,
+          which.spec.kind,
+          which.spec.restart,
+          which.starts > 1 ? which.starts - 1 : 0};
+}
+
+// -- one thing after another -------------------------------------------------------------------------
+
+void supervisor_actor::when_free(std::function<void()> what) {
+  waiting_.push_back(std::move(what));
+  proceed();
+}
+
+/// Only when nothing is being done.
+void supervisor_actor::perform(work what) {
+  at_ = std::make_unique<work>(std::move(what));
+  proceed();
+}
+
+void supervisor_actor::proceed() {
+  if (std::exchange(proceeding_, true))
+    return;
+  for (;;) {
+    if (!at_) {
+      if (waiting_.empty())
+        break;
+      const auto next = std::move(waiting_.front());
+      waiting_.pop_front();
+      next();
+    } else if (at_->awaited > 0 || at_->starting) {
+      break;
+    } else if (!at_->stops.empty()) {
+      const auto group = std::move(at_->stops.front());
+      at_->stops.pop_front();
+      for (const auto& each : group) {
+        order_end(*each, at_->to_be_restarted);
+        each->awaited = each->state == child_state::stopping;
+        at_->awaited += each->awaited;
+      }
+    } else if (!at_->starts.empty()) {
+      const auto next = std::move(at_->starts.front());
+      at_->starts.pop_front();
+      if (next->who)
+        continue;
+      if (auto cause = try_start(*next))
+        finish_work(next, cause);
+      else if (at_ && next->state == child_state::starting)
+        at_->starting = next;
+    } else {
+      finish_work(nullptr, {});
+    }
+  }
+  proceeding_ = false;
+  if (!at_)
+    on_free();
+}
+
+void supervisor_actor::finish_work(const child_ptr& failed, const caf::error& cause) {
+  const auto over = std::move(at_);
+  if (over->done)
+    over->done(failed, cause);
+}
+
+// -- starting ----------------------------------------------------------------------------------------
+
+void supervisor_actor::begin() {
+  std::string mistake;
+  for (auto& spec : std::exchange(initial_, {})) {
+    if (mistake.empty())
+      mistake = mistake_in(spec);
+    if (mistake.empty() && is_dynamic())
+      mistake = "dynamic children of " + path_ + " are started one by one";
+    if (mistake.empty() && by_id_.contains(spec.id))
+      mistake = "two children of " + path_ + " have the id " + spec.id;
+    if (mistake.empty())
+      add(std::move(spec));
+  }
+  if (!mistake.empty()) {
+    net::log(net::log_level::error, "supervisor", path_ + " cannot start: " + mistake);
+    quit(make_error(errc::invalid_argument, mistake));
+    return;
+  }
+  work all;
+  all.starts = {children_.begin(), children_.end()};
+  all.done = [this](const child_ptr& failed, const caf::error& cause) {
+    if (failed) {
+      net::log(net::log_level::error, "supervisor",
+               path_ + " does not start, for " + failed->path() + " did not: " + in_words(cause));
+      end_all(cause);
+    } else if (parent_) {
+      caf::send_as(caf::actor_cast<caf::actor>(ctrl()), caf::actor_cast<caf::actor>(parent_), child_began{});
+    }
+  };
+  perform(std::move(all));
+}
+
+caf::actor supervisor_actor::start_child(child_spec spec) {
+  auto mistake = mistake_in(spec);
+  if (mistake.empty() && by_id_.contains(spec.id))
+    mistake = path_ + " has a child of the id " + spec.id + " already";
+  if (!mistake.empty())
+    throw std::invalid_argument{mistake};
+  const auto made = add(std::move(spec));
+  when_free([this, made] {
+    work one;
+    one.starts.push_back(made);
+    one.done = [this](const child_ptr& failed, const caf::error& cause) {
+      if (!failed)
+        return;
+      const auto path = failed->path();
+      const auto is = failed->is;
+      forget(failed);
+      child_failed_to_start(path, is, cause);
+    };
+    perform(std::move(one));
+  });
+  return made->handle ? caf::actor_cast<caf::actor>(made->handle) : made->who;
+}
+
+caf::error supervisor_actor::try_start(child& which) {
+  if (ending_ || (no_new_sockets_ && (which.starts == 0 || which.is != started_child::nature::plain)))
+    return make_error(errc::shutting_down);
+  which.boss_timers().cancel(which);
+  which.to_be_restarted = false;
+  started_child made;
+  try {
+    made = which.spec.start(start_context{*this, which.path(), which.handle, which.kept});
+  } catch (...) {
+    set_state(which, child_state::stopped);
+    return make_error(errc::other, to_text(std::current_exception()));
+  }
+  which.is = made.is;
+  if (!made.who) {
+    set_state(which, child_state::stopped);
+    return make_error(errc::invalid_argument, "its function made no child");
+  }
+  ++which.starts;
+  which.who = std::move(made.who);
+  which.began_at = home()->loop().now();
+  which.last_reason = {};
+  set_state(which, which.is == started_child::nature::plain ? child_state::running : child_state::starting);
+  by_actor_[which.who.id()] = which.shared_from_this();
+  if (auto stable = which.stable())
+    stable->connect(caf::actor_cast<caf::strong_actor_ptr>(which.who));
+  monitor(which.who);
+  return {};
+}
+
+void supervisor_actor::began(const caf::strong_actor_ptr& who) {
+  const auto found = who ? by_actor_.find(who->id()) : by_actor_.end();
+  if (found == by_actor_.end() || found->second->state != child_state::starting)
+    return;
+  const auto which = found->second;
+  set_state(*which, child_state::running);
+  if (at_ && at_->starting == which)
+    at_->starting = nullptr;
+  proceed();
+}
+
+// -- ending ------------------------------------------------------------------------------------------
+
+void supervisor_actor::order_end(child& which, bool to_be_restarted) {
+  if (which.state == child_state::restarting) {
+    which.boss_timers().cancel(which);
+    set_state(which, child_state::stopped);
+  }
+  if (!to_be_restarted && !which.who)
+    which.let_go_of_socket();
+  if (!which.who || which.state == child_state::stopping)
+    return;
+  set_state(which, child_state::stopping);
+  which.to_be_restarted = to_be_restarted;
+  const auto& how = which.spec.shutdown;
+  if (how.is_brutal()) {
+    caf::anon_send_exit(which.who, caf::exit_reason::kill);
+    return;
+  }
+  if (which.owns_socket() && to_be_restarted)
+    send(which.who, stand_down{how.within()});
+  else if (which.owns_socket())
+    send(which.who, drain{how.within()});
+  else
+    send_exit(which.who, caf::exit_reason::user_shutdown);
+  if (!how.is_infinite())
+    which.boss_timers().arm(which, net::later(net::later(home()->loop().now(), how.within()),
+                                              which.owns_socket() ? grace : milliseconds{0}));
+}
+
+void supervisor_actor::down(const caf::down_msg& message) {
+  const auto found = by_actor_.find(message.source.id());
+  if (found == by_actor_.end()) {
+    other_down(message);
+    return;
+  }
+  const auto which = found->second;
+  by_actor_.erase(found);
+  const auto was = which->state;
+  which->boss_timers().cancel(*which);
+  which->who = nullptr;
+  which->last_reason = message.reason;
+  if (was == child_state::stopping) {
+    set_state(*which, child_state::stopped);
+    if (!which->to_be_restarted)
+      which->let_go_of_socket();
+    if (std::exchange(which->awaited, false) && at_)
+      --at_->awaited;
+    proceed();
+  } else if (was == child_state::starting && at_ && at_->starting == which) {
+    set_state(*which, child_state::stopped);
+    at_->starting = nullptr;
+    finish_work(which,
+                is_normal(message.reason) ? make_error(errc::other, "it ended before it was started") : message.reason);
+    proceed();
+  } else {
+    set_state(*which, which->spec.restart == restart::temporary ? child_state::stopped : child_state::restarting);
+    when_free([this, which, starts = which->starts, reason = message.reason] {
+      if (which->place != children_.end() && !which->who && which->starts == starts &&
+          (which->state == child_state::restarting || which->spec.restart == restart::temporary))
+        ended(which, reason);
+    });
+  }
+}
+
+void supervisor_actor::ended(const child_ptr& which, const caf::error& reason) {
+  const auto normally =
+      is_normal(reason) || (which->is == started_child::nature::supervisor && code_of(reason) == errc::restart_limit);
+  const auto again =
+      which->spec.restart == restart::permanent || (which->spec.restart == restart::transient && !normally);
+  const auto called_off = ending_ || (no_new_sockets_ && which->is != started_child::nature::plain);
+  if (again && !called_off) {
+    restart_after(which, reason);
+    return;
+  }
+  log_end(*which, reason, nullptr);
+  if (which->spec.restart == restart::temporary || is_dynamic()) {
+    forget(which);
+  } else {
+    set_state(*which, child_state::stopped);
+    which->let_go_of_socket();
+  }
+}
+
+void supervisor_actor::log_end(const child& which, const caf::error& reason, const char* what_follows) const {
+  const auto line = which.path() + " ended: " + in_words(reason);
+  if (what_follows)
+    net::log(net::log_level::warning, "supervisor", line + what_follows);
+  else if (!is_normal(reason))
+    net::log_limited(net::log_level::warning, "supervisor-child", line);
+  else if (net::log_enabled(net::log_level::debug))
+    net::log(net::log_level::debug, "supervisor", line);
+}
+
+// -- starting again ----------------------------------------------------------------------------------
+
+/// In the order of their start.
+std::vector<supervisor_actor::child_ptr> supervisor_actor::restarted_with(const child_ptr& failed) const {
+  switch (options_.strategy) {
+  case strategy::one_for_all: return {children_.begin(), children_.end()};
+  case strategy::rest_for_one: return {std::list<child_ptr>::const_iterator{failed->place}, children_.end()};
+  case strategy::one_for_one:
+  case strategy::dynamic: break;
+  }
+  return {failed};
+}
+
+/// Only when nothing is being done.
+void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& reason) {
+  const auto now = home()->loop().now();
+  set_state(*failed, child_state::restarting);
+  if (!window_.add(now)) {
+    log_end(*failed, reason, "; that was once too often");
+    const auto sentence = path_ + " gives up: more than " + std::to_string(window_.intensity()) + " restarts within " +
+                          shown(window_.period()) + ", the last for " + failed->path() + ": " + in_words(reason);
+    net::log(net::log_level::error, "supervisor", sentence);
+    giving_up(sentence);
+    end_all(make_error(errc::restart_limit, sentence));
+    return;
+  }
+  if (!failed->delays)
+    failed->delays.emplace(options_.backoff);
+  const auto delay = failed->delays->next(failed->began_at, now);
+  log_end(*failed, reason,
+          delay.count() > 0 ? ("; it is started again in " + shown(delay)).c_str() : "; it is started again");
+  const auto group = restarted_with(failed);
+  work others;
+  others.to_be_restarted = true;
+  for (auto each = group.rbegin(); each != group.rend(); ++each)
+    if (*each != failed)
+      others.stops.push_back({*each});
+  others.done = [this, group, failed, delay](const child_ptr&, const caf::error&) {
+    for (const auto& each : group)
+      if (each->spec.restart == restart::temporary && each != failed)
+        forget(each);
+      else
+        set_state(*each, child_state::restarting);
+    if (delay.count() > 0)
+      home()->loop().timers().arm(*failed, net::later(home()->loop().now(), delay));
+    else
+      start_again(failed);
+  };
+  perform(std::move(others));
+}
+
+/// Only when nothing is being done.
+void supervisor_actor::start_again(const child_ptr& failed) {
+  if (failed->state != child_state::restarting || failed->place == children_.end())
+    return;
+  work all;
+  for (const auto& each : restarted_with(failed))
+    all.starts.push_back(each);
+  all.done = [this](const child_ptr& did_not, const caf::error& cause) {
+    if (!did_not)
+      return;
+    if (ending_ || code_of(cause) == errc::shutting_down) {
+      set_state(*did_not, child_state::stopped);
+      did_not->let_go_of_socket();
+      return;
+    }
+    net::log(net::log_level::error, "supervisor", did_not->path() + " did not start again: " + in_words(cause));
+    set_state(*did_not, child_state::restarting);
+    when_free([this, did_not, starts = did_not->starts, cause] {
+      if (did_not->place != children_.end() && did_not->state == child_state::restarting && did_not->starts == starts)
+        restart_after(did_not, cause);
+    });
+  };
+  perform(std::move(all));
+}
+
+// -- the whole ---------------------------------------------------------------------------------------
+
+std::vector<std::vector<supervisor_actor::child_ptr>> supervisor_actor::ending_order() const {
+  std::vector<std::vector<child_ptr>> groups;
+  if (is_dynamic())
+    groups.emplace_back(children_.begin(), children_.end());
+  else
+    for (auto each = children_.rbegin(); each != children_.rend(); ++each)
+      groups.push_back({*each});
+  return groups;
+}
+
+void supervisor_actor::end_all(caf::error reason) {
+  if (std::exchange(ending_, true))
+    return;
+  waiting_.clear();
+  for (const auto& each : children_)
+    each->awaited = false;
+  work all;
+  for (auto& group : ending_order())
+    all.stops.push_back(std::move(group));
+  all.done = [this, reason = std::move(reason)](const child_ptr&, const caf::error&) { all_ended(reason); };
+  perform(std::move(all));
+}
+
+void supervisor_actor::kill_all() {
+  for (auto each = children_.rbegin(); each != children_.rend(); ++each) {
+    (*each)->boss_timers().cancel(**each);
+    if ((*each)->who)
+      caf::anon_send_exit((*each)->who, caf::exit_reason::kill);
+  }
+}
+
+void supervisor_actor::drain_sockets(milliseconds deadline, std::function<void()> then) {
+  no_new_sockets_ = true;
+  struct count {
+    std::size_t left = 1;
+    std::function<void()> finally;
+  };
+  const auto all = std::make_shared<count>();
+  all->finally = std::move(then);
+  const auto one_less = [all] {
+    if (--all->left == 0)
+      all->finally();
+  };
+  for (const auto& each : children_) {
+    if (each->is == started_child::nature::plain)
+      continue;
+    if (each->who) {
+      ++all->left;
+      request(each->who, caf::infinite, drain{deadline})
+          .then([one_less](caf::ok_atom) { one_less(); }, [one_less](caf::error&) { one_less(); });
+    } else if (each->state == child_state::restarting) {
+      order_end(*each, false);
+    }
+  }
+  one_less();
+}
+
+void supervisor_actor::child_failed_to_start(const std::string& path, started_child::nature, const caf::error& cause) {
+  net::log(net::log_level::error, "supervisor", path + " did not start: " + in_words(cause));
+}
+
+void supervisor_actor::giving_up(const std::string&) {}
+
+// -- messages ----------------------------------------------------------------------------------------
+
+caf::message_handler supervisor_actor::supervision() {
+  return {
+      [this](child_began) { began(current_sender()); },
+      [this](const actnet::start_child& order) {
+        when_free([this, spec = order.spec, promise = make_response_promise()]() mutable {
+          if (const auto mistake = mistake_in(spec); !mistake.empty()) {
+            promise.deliver(make_error(errc::invalid_argument, mistake));
+            return;
+          }
+          if (const auto found = is_dynamic() ? by_id_.end() : by_id_.find(spec.id); found != by_id_.end()) {
+            promise.deliver(make_error(found->second->who || found->second->state == child_state::restarting
+                                           ? errc::already_started
+                                           : errc::already_present));
+            return;
+          }
+          const auto made = add(std::move(spec));
+          work one;
+          one.starts.push_back(made);
+          one.done = [this, made, promise](const child_ptr& failed, const caf::error& cause) mutable {
+            if (!failed) {
+              promise.deliver(made->handle ? caf::actor_cast<caf::actor>(made->handle) : made->who);
+              return;
+            }
+            if (promise.pending()) {
+              promise.deliver(cause);
+              forget(made);
+            } else {
+              const auto path = made->path();
+              forget(made);
+              child_failed_to_start(path, made->is, cause);
+            }
+          };
+          perform(std::move(one));
+        });
+      },
+      [this](const terminate_child& order) {
+        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+          const auto found = find(which);
+          if (!found) {
+            promise.deliver(make_error(errc::not_found));
+            return;
+          }
+          work one;
+          one.stops.push_back({found});
+          one.done = [this, found, promise](const child_ptr&, const caf::error&) mutable {
+            if (found->spec.restart == restart::temporary || is_dynamic())
+              forget(found);
+            promise.deliver(caf::ok_atom_v);
+          };
+          perform(std::move(one));
+        });
+      },
+      [this](const restart_child& order) {
+        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+          const auto found = find(which);
+          if (!found || found->state != child_state::stopped || is_dynamic()) {
+            promise.deliver(make_error(is_dynamic()                              ? errc::not_supported
+                                       : !found                                  ? errc::not_found
+                                       : found->state == child_state::restarting ? errc::restarting
+                                                                                 : errc::running));
+            return;
+          }
+          work one;
+          one.starts.push_back(found);
+          one.done = [found, promise](const child_ptr& failed, const caf::error& cause) mutable {
+            if (failed)
+              promise.deliver(cause);
+            else
+              promise.deliver(found->handle ? caf::actor_cast<caf::actor>(found->handle) : found->who);
+          };
+          perform(std::move(one));
+        });
+      },
+      [this](const delete_child& order) {
+        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+          const auto found = find(which);
+          if (!found)
+            promise.deliver(make_error(errc::not_found));
+          else if (found->state == child_state::restarting)
+            promise.deliver(make_error(errc::restarting));
+          else if (found->state != child_state::stopped)
+            promise.deliver(make_error(errc::running));
+          else {
+            forget(found);
+            promise.deliver(caf::ok_atom_v);
+          }
+        });
+      },
+      [this](which_children) {
+        when_free([this, promise = make_response_promise()]() mutable {
+          child_list all;
+          for (const auto& each : children_)
+            all.children.push_back(describe(*each));
+          promise.deliver(std::move(all));
+        });
+      },
+      [this](count_children) {
+        when_free([this, promise = make_response_promise()]() mutable {
+          child_counts counts;
+          for (const auto& each : children_) {
+            ++counts.specs;
+            counts.active += static_cast<bool>(each->who);
+            ++(each->spec.kind == child_kind::supervisor ? counts.supervisors : counts.workers);
+          }
+          promise.deliver(counts);
+        });
+      },
+      [this](const drain& order) {
+        drain_sockets(order.deadline, [this, promise = make_response_promise()]() mutable {
+          promise.deliver(caf::ok_atom_v);
+          if (!parent_)
+            end_all({});
+        });
+      },
+      // Of the sockets of its children, it reports upwards what a root tells the world.
+      [this](const listening& l) {
+        if (parent_)
+          send(caf::actor_cast<caf::actor>(parent_), l);
+      },
+      [this](const bound& b) {
+        if (parent_)
+          send(caf::actor_cast<caf::actor>(parent_), b);
+      },
+      [](const listen_failed&) {},
+      [](const bind_failed&) {},
+      [](const listener_closed&) {},
+      [](const datagram::closed&) {},
+  };
+}
+
+} // namespace actnet

@@ -1,0 +1,150 @@
+// The actor that starts children, watches them, starts them again when they end, and gives up when that is no use.
+#pragma once
+
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/supervision/relay.hpp"
+#include "actnet/actors/supervision/restart_window.hpp"
+#include "actnet/actors/supervision/supervisor.hpp"
+#include "actnet/net/loop/timers.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/error.hpp>
+#include <caf/message_handler.hpp>
+#include <caf/system_messages.hpp>
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace actnet {
+
+/// To a supervisor, from a child that owns a socket or supervises: it is started.
+struct child_began {};
+
+/// To a child that owns a socket: end, but leave the socket to whoever comes after.
+struct stand_down {
+  std::chrono::milliseconds deadline{0}; ///< For its connections, which it closes.
+};
+
+/// Lives on a loop, and all its time is that loop's. One thing is done after another, as by OTP's supervisor: while
+/// children are being ended and started, commands and the ends of other children wait; only an order to end does not.
+class supervisor_actor : public handler {
+ public:
+  /// `path` is its place in the tree; `parent` (may be null) is told `child_began`.
+  supervisor_actor(caf::actor_config& cfg, std::string path, supervisor_options options,
+                   std::vector<child_spec> children, caf::strong_actor_ptr parent);
+  ~supervisor_actor() override;
+
+  const char* name() const override { return "actnet.supervisor"; }
+
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+
+  const std::string& path() const noexcept { return path_; }
+
+  /// Adds a child and starts it when what was begun before is done. Returns its handle (a temporary child has none yet:
+  /// nobody). In its own turn. Throws std::invalid_argument for a specification that cannot be.
+  caf::actor start_child(child_spec spec);
+
+  /// `text`, or with a number if there is a child of that id.
+  std::string free_id(const std::string& text) const;
+
+  supervisor_actor* as_supervisor() noexcept final { return this; }
+
+  /// The stable handle of a child; nobody's if there is none of that id.
+  caf::actor child_handle(std::string_view id) const;
+
+ protected:
+  struct child;
+
+  /// Answers the messages of a supervisor.
+  caf::message_handler supervision();
+
+  /// Starts the children it began with.
+  void begin();
+
+  /// All children have ended or stopped, and none will be started by itself.
+  bool is_idle() const noexcept { return !at_ && waiting_.empty() && busy_ == 0; }
+
+  /// Tells every child that owns a socket, here and below, to drain; `then` follows once all those are gone.
+  void drain_sockets(std::chrono::milliseconds deadline, std::function<void()> then);
+
+  /// Ends all children in the reverse order of their start, then itself.
+  void end_all(caf::error reason);
+
+  /// Kills what is left. Nothing is started again.
+  void kill_all();
+
+  // -- what a root does in its own way ---------------------------------------------------------------
+
+  /// A child that nobody asked for by message has not started, and is forgotten.
+  virtual void child_failed_to_start(const std::string& path, started_child::nature is, const caf::error& cause);
+
+  /// Children ended too often; all are ended now, and then this supervisor.
+  virtual void giving_up(const std::string& sentence);
+
+  /// All that was to be done is done.
+  virtual void on_free() {}
+
+  /// `end_all` has ended all.
+  virtual void all_ended(const caf::error& reason) { quit(reason); }
+
+  /// An actor ended that is monitored but is no child.
+  virtual void other_down(const caf::down_msg&) {}
+
+ private:
+  struct work;
+  using child_ptr = std::shared_ptr<child>;
+
+  child_ptr add(child_spec spec);
+  void forget(const child_ptr& which);
+  std::string mistake_in(const child_spec& spec) const;
+  child_ptr find(const child_name& which) const;
+  std::vector<child_ptr> in_order() const;
+  std::vector<child_ptr> restarted_with(const child_ptr& failed) const;
+  bool is_dynamic() const noexcept { return options_.strategy == strategy::dynamic; }
+
+  void when_free(std::function<void()> what);
+  void perform(work what);
+  void proceed();
+  void finish_work(const child_ptr& failed, const caf::error& cause);
+  std::vector<std::vector<child_ptr>> ending_order() const;
+
+  void order_end(child& which, bool to_be_restarted);
+  caf::error try_start(child& which);
+  void began(const caf::strong_actor_ptr& who);
+  void down(const caf::down_msg& down);
+  void ended(const child_ptr& which, const caf::error& reason);
+  void restart_after(const child_ptr& failed, const caf::error& reason);
+  void start_again(const child_ptr& failed);
+  void set_state(child& which, child_state state);
+  child_info describe(const child& which) const;
+  void log_end(const child& which, const caf::error& reason, const char* what_follows) const;
+
+  const std::string path_;
+  const supervisor_options options_;
+  std::vector<child_spec> initial_;
+  caf::strong_actor_ptr parent_;
+  restart_window window_;
+  std::list<child_ptr> children_; // in the order of their start
+  std::unordered_map<std::string, child_ptr> by_id_;
+  std::unordered_map<caf::actor_id, child_ptr> by_actor_;
+  std::unordered_map<caf::actor_id, child_ptr> by_relay_;
+  std::unique_ptr<work> at_; // what is being done
+  bool proceeding_ = false;
+  std::size_t busy_ = 0; // children that are not stopped
+  std::deque<std::function<void()>> waiting_;
+  bool no_new_sockets_ = false;
+  bool ending_ = false;
+};
+
+} // namespace actnet
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::child_began)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::stand_down)
