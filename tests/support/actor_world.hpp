@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/baseline.hpp"
+#include "support/carrier.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/peer.hpp"
@@ -239,20 +240,19 @@ class captured_log {
   net::log_sink before_;
 };
 
-/// What a connection runs over.
-enum class carrier { tcp, local };
-
 /// Two ends of a connection: a descriptor for the library, and who sits at the other end.
 struct connected_pair {
-  explicit connected_pair(peer_options options = {}, carrier over = carrier::tcp)
-      : connected_pair(over == carrier::tcp ? by_tcp(options) : by_socketpair(options)) {}
+  explicit connected_pair(peer_options options = {}, carrier kind = carrier::tcp)
+      : connected_pair(kind == carrier::tcp ? by_tcp(options) : by_socketpair(options), kind) {}
+  explicit connected_pair(carrier kind) : connected_pair(peer_options{}, kind) {}
 
   descriptor near;
   peer far;
+  carrier over;
 
  private:
   using ends = std::pair<descriptor, peer>;
-  explicit connected_pair(ends both) : near(std::move(both.first)), far(std::move(both.second)) {}
+  connected_pair(ends both, carrier kind) : near(std::move(both.first)), far(std::move(both.second)), over(kind) {}
 
   static ends by_tcp(peer_options options) {
     listening_peer listener{options};
@@ -273,7 +273,7 @@ struct connected_pair {
       throw std::runtime_error{"socketpair"};
     if (const int room = options.receive_buffer_bytes; room > 0)
       ::setsockopt(both[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    return {descriptor{both[0]}, peer{descriptor{both[1]}, options}};
+    return {descriptor{both[0]}, peer{descriptor{both[1]}, options, both[0]}};
   }
 };
 
