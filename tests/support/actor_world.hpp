@@ -225,13 +225,15 @@ class probe : public handler {
   bool ends_with_peer_ = false;
 };
 
-/// Collects the library's log instead of printing it.
+/// Collects the library's log instead of printing it, and counts anew what its rate limit lets through.
 class captured_log {
  public:
   captured_log()
       : before_(net::set_log_sink([this](net::log_level, std::string_view kind, std::string_view text) {
           lines.add(std::string{kind} + ": " + std::string{text});
-        })) {}
+        })) {
+    net::set_log_clock(net::monotonic_clock::instance());
+  }
   ~captured_log() { net::set_log_sink(std::move(before_)); }
 
   journal lines;
@@ -249,6 +251,7 @@ struct connected_pair {
   descriptor near;
   peer far;
   carrier over;
+  said_carrier said{over};
 
  private:
   using ends = std::pair<descriptor, peer>;
@@ -368,6 +371,11 @@ class actor_world {
 
   std::uint16_t port_of(const caf::actor& who) {
     return of(who, [](probe& self) { return self.local.port(); });
+  }
+
+  /// Where it listens or is bound, as peers take it.
+  std::string address_of(const caf::actor& who) {
+    return of(who, [](probe& self) { return self.local.to_string(); });
   }
 
   /// Puts a connection over `pair` into the hands of `owner`.

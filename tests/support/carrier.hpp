@@ -19,6 +19,11 @@ inline datagram_carrier each_datagram_carrier() {
   return GENERATE(datagram_carrier::udp, datagram_carrier::local);
 }
 
+/// Its relative that carries datagrams.
+inline datagram_carrier for_datagrams(carrier over) {
+  return over == carrier::tcp ? datagram_carrier::udp : datagram_carrier::local;
+}
+
 inline std::ostream& operator<<(std::ostream& out, carrier over) {
   return out << (over == carrier::tcp ? "TCP" : "a Unix stream");
 }

@@ -136,6 +136,28 @@ std::string fresh_address(datagram_carrier over) {
   return over == datagram_carrier::udp ? "udp://127.0.0.1:0" : "unixgram:" + fresh_name();
 }
 
+void attach(int through, int fd, std::string_view text, const std::string& address) {
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  auto* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  place there;
+  if (!address.empty()) {
+    there = place_of(address);
+    message.msg_name = there.get();
+    message.msg_namelen = there.size;
+  }
+  require(::sendmsg(through, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()), "attach");
+}
+
 // -- peer ---------------------------------------------------------------------------------------------------------
 
 peer::peer(std::uint16_t port, peer_options options) : peer(loopback(port).text(SOCK_STREAM), options) {}

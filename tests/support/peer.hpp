@@ -26,6 +26,10 @@ struct peer_options {
 std::string fresh_address(carrier over);
 std::string fresh_address(datagram_carrier over);
 
+/// Sends `text` through a Unix socket with a descriptor attached (SCM_RIGHTS, unix(7)): the receiver gets one of its
+/// own. To `address`, unless the socket is connected.
+void attach(int through, int fd, std::string_view text, const std::string& address = {});
+
 /// How a stream ended, seen from the reader.
 enum class ending { finished, reset };
 
