@@ -208,12 +208,16 @@ void client_actor::on_message(caf::mailbox_element& command) {
 
 void client_actor::after_end(caf::mailbox_element& command) {
   auto& content = command.content();
-  if (content.match_elements<actnet::connect>())
-    refuse(answer_later(command), content.get_as<actnet::connect>(0).remote, make_error(errc::closed));
-  else if (content.match_elements<cancel_connect>() || content.match_elements<drain>())
+  if (content.match_elements<cancel_connect>() || content.match_elements<drain>())
     answer(command, caf::ok_atom_v);
   else
-    answer(command, make_error(errc::closed));
+    lean_actor::after_end(command);
+}
+
+caf::message client_actor::failure_of(const caf::type_erased_tuple& command, const caf::error& cause) const {
+  if (command.match_elements<actnet::connect>())
+    return caf::make_message(connect_failed{command.get_as<actnet::connect>(0).remote, cause});
+  return {};
 }
 
 void client_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::error& reason) {
