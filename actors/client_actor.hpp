@@ -46,6 +46,7 @@ class client_actor final : public lean_actor, private net::connect_target, priva
 
   bool connecting() const noexcept { return asked_.has_value(); }
   void connect(const net::endpoint& remote, std::chrono::milliseconds deadline, pending_request asked);
+  void attempt();
   void stop_attempt() noexcept;
   void fail(std::error_code cause);
   void hand_over();
@@ -57,6 +58,7 @@ class client_actor final : public lean_actor, private net::connect_target, priva
   client_birth birth_;
   std::shared_ptr<connection_count> count_ = std::make_shared<connection_count>(0);
   std::optional<pending_request> asked_; // while connecting
+  std::optional<net::time_point> give_up_at_;
   net::endpoint remote_;
   net::stream_socket socket_;
   net::channel channel_ = net::channel::none;
