@@ -8,7 +8,16 @@
 #include <caf/exit_reason.hpp>
 #include <caf/make_actor.hpp>
 
+#include <algorithm>
+
 namespace actnet {
+
+namespace {
+
+/// Nothing announces room in the backlog of a Unix listener.
+constexpr std::chrono::milliseconds full_backlog_retry{5};
+
+} // namespace
 
 client_actor::client_actor(caf::actor_config& cfg, loop_host& home, client_birth birth)
     : lean_actor(cfg, home), birth_(std::move(birth)) {}
@@ -40,10 +49,22 @@ void client_actor::cannot_begin(const caf::error& cause) {
 void client_actor::connect(const net::endpoint& remote, std::chrono::milliseconds deadline, pending_request asked) {
   asked_ = std::move(asked);
   remote_ = remote;
+  give_up_at_.reset();
+  if (deadline.count() > 0)
+    give_up_at_ = net::later(home().loop().now(), deadline);
+  attempt();
+}
+
+void client_actor::attempt() {
   auto options = birth_.options.sockets.list;
-  if (remote.transport() == net::transport::tcp)
+  if (remote_.transport() == net::transport::tcp)
     options.insert(options.begin(), net::no_delay{true});
-  auto begun = net::stream_socket::begin_connect(remote, birth_.options.local, options);
+  auto begun = net::stream_socket::begin_connect(remote_, birth_.options.local, options);
+  if (!begun && begun.error() == errc::would_block && remote_.transport() == net::transport::unix_stream) {
+    const auto again_at = net::later(home().loop().now(), full_backlog_retry);
+    home().loop().timers().arm(*this, give_up_at_ ? std::min(again_at, *give_up_at_) : again_at);
+    return;
+  }
   if (!begun) {
     fail(begun.error());
     return;
@@ -59,8 +80,8 @@ void client_actor::connect(const net::endpoint& remote, std::chrono::millisecond
     return;
   }
   channel_ = *channel;
-  if (deadline.count() > 0)
-    home().loop().timers().arm(*this, net::later(home().loop().now(), deadline));
+  if (give_up_at_)
+    home().loop().timers().arm(*this, *give_up_at_);
 }
 
 void client_actor::on_connected(std::error_code cause) noexcept {
@@ -71,8 +92,10 @@ void client_actor::on_connected(std::error_code cause) noexcept {
     hand_over();
 }
 
-void client_actor::on_timer(net::time_point) noexcept {
-  if (connecting()) {
+void client_actor::on_timer(net::time_point now) noexcept {
+  if (connecting() && channel_ == net::channel::none && (!give_up_at_ || now < *give_up_at_)) {
+    attempt();
+  } else if (connecting()) {
     stop_attempt();
     fail(errc::timed_out);
   } else if (draining_ && !aborted_) {
@@ -208,12 +231,16 @@ void client_actor::on_message(caf::mailbox_element& command) {
 
 void client_actor::after_end(caf::mailbox_element& command) {
   auto& content = command.content();
-  if (content.match_elements<actnet::connect>())
-    refuse(answer_later(command), content.get_as<actnet::connect>(0).remote, make_error(errc::closed));
-  else if (content.match_elements<cancel_connect>() || content.match_elements<drain>())
+  if (content.match_elements<cancel_connect>() || content.match_elements<drain>())
     answer(command, caf::ok_atom_v);
   else
-    answer(command, make_error(errc::closed));
+    lean_actor::after_end(command);
+}
+
+caf::message client_actor::failure_of(const caf::type_erased_tuple& command, const caf::error& cause) const {
+  if (command.match_elements<actnet::connect>())
+    return caf::make_message(connect_failed{command.get_as<actnet::connect>(0).remote, cause});
+  return {};
 }
 
 void client_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::error& reason) {

@@ -36,6 +36,7 @@ class client_actor final : public lean_actor, private net::connect_target, priva
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;
+  caf::message failure_of(const caf::type_erased_tuple& command, const caf::error& cause) const override;
   void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
   void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
   void abort_now(errc cause) override;
@@ -45,6 +46,7 @@ class client_actor final : public lean_actor, private net::connect_target, priva
 
   bool connecting() const noexcept { return asked_.has_value(); }
   void connect(const net::endpoint& remote, std::chrono::milliseconds deadline, pending_request asked);
+  void attempt();
   void stop_attempt() noexcept;
   void fail(std::error_code cause);
   void hand_over();
@@ -56,6 +58,7 @@ class client_actor final : public lean_actor, private net::connect_target, priva
   client_birth birth_;
   std::shared_ptr<connection_count> count_ = std::make_shared<connection_count>(0);
   std::optional<pending_request> asked_; // while connecting
+  std::optional<net::time_point> give_up_at_;
   net::endpoint remote_;
   net::stream_socket socket_;
   net::channel channel_ = net::channel::none;

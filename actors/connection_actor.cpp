@@ -255,24 +255,29 @@ void connection_actor::on_message(caf::mailbox_element& command) {
 
 void connection_actor::after_end(caf::mailbox_element& command) {
   auto& content = command.content();
-  const auto gone = make_error(errc::closed);
   if (content.match_elements<stream::get_info>())
     answer(command, describe());
   else if (content.match_elements<stream::close>() || content.match_elements<stream::abort>())
     answer(command, caf::ok_atom_v); // closing twice is no mistake
   else if (content.match_elements<stream::set_owner>()) {
     send(content.get_as<stream::set_owner>(0).owner, caf::make_message_id(), ended_with_);
-    answer(command, gone);
-  } else if (command.mid.is_request())
-    answer(command, gone);
-  else if (content.match_elements<stream::write>())
-    send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::write>(0).token, 0, gone});
-  else if (content.match_elements<stream::write_file>())
-    send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::write_file>(0).token, 0, gone});
-  else if (content.match_elements<stream::flush>())
-    send(command.sender, caf::make_message_id(), stream::written{content.get_as<stream::flush>(0).token, 0, gone});
-  else if (content.match_elements<stream::finish>())
-    send(command.sender, caf::make_message_id(), stream::finished{gone});
+    answer(command, make_error(errc::closed));
+  } else {
+    lean_actor::after_end(command);
+  }
+}
+
+caf::message connection_actor::failure_of(const caf::type_erased_tuple& command, const caf::error& cause) const {
+  const auto failed = [&cause](const auto& order) { return caf::make_message(stream::written{order.token, 0, cause}); };
+  if (command.match_elements<stream::write>())
+    return failed(command.get_as<stream::write>(0));
+  if (command.match_elements<stream::write_file>())
+    return failed(command.get_as<stream::write_file>(0));
+  if (command.match_elements<stream::flush>())
+    return failed(command.get_as<stream::flush>(0));
+  if (command.match_elements<stream::finish>())
+    return caf::make_message(stream::finished{cause});
+  return {};
 }
 
 void connection_actor::set_owner(const caf::strong_actor_ptr& owner) {

@@ -62,6 +62,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;
+  caf::message failure_of(const caf::type_erased_tuple& command, const caf::error& cause) const override;
   void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
   void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
   void abort_now(net::errc cause) override;

@@ -467,14 +467,17 @@ void datagram_actor::after_end(caf::mailbox_element& command) {
   else if (content.match_elements<datagram::set_owner>()) {
     send(content.get_as<datagram::set_owner>(0).owner, caf::make_message_id(), ended_with_);
     answer(command, make_error(errc::closed));
-  } else if (command.mid.is_request())
-    answer(command, make_error(errc::closed));
-  else if (content.match_elements<datagram::send>())
-    send(command.sender, caf::make_message_id(),
-         datagram::sent{content.get_as<datagram::send>(0).token, make_error(errc::closed)});
-  else if (content.match_elements<datagram::send_file>())
-    send(command.sender, caf::make_message_id(),
-         datagram::sent{content.get_as<datagram::send_file>(0).token, make_error(errc::closed)});
+  } else {
+    lean_actor::after_end(command);
+  }
+}
+
+caf::message datagram_actor::failure_of(const caf::type_erased_tuple& command, const caf::error& cause) const {
+  if (command.match_elements<datagram::send>())
+    return caf::make_message(datagram::sent{command.get_as<datagram::send>(0).token, cause});
+  if (command.match_elements<datagram::send_file>())
+    return caf::make_message(datagram::sent{command.get_as<datagram::send_file>(0).token, cause});
+  return {};
 }
 
 datagram::info datagram_actor::describe() {

@@ -95,6 +95,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;
+  caf::message failure_of(const caf::type_erased_tuple& command, const caf::error& cause) const override;
   void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
   void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
   void abort_now(errc cause) override;

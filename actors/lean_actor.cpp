@@ -71,10 +71,13 @@ void lean_actor::enqueue(caf::mailbox_element_ptr message, caf::execution_unit*)
   auto raw = message.release();
   if (home_.loop().post(&run_arrive, this, raw))
     return;
-  // The loop has ended and with it everything on it. A request still gets its answer, in this thread.
+  // The loop has ended and with it everything on it. The command still gets its answer or outcome, in this thread.
   message.reset(raw);
+  const auto cause = make_error(errc::shutting_down);
   if (message->mid.is_request())
-    caf::detail::sync_request_bouncer{make_error(errc::shutting_down)}(*message);
+    caf::detail::sync_request_bouncer{cause}(*message);
+  else if (auto outcome = failure_of(message->content(), cause); message->sender && !outcome.empty())
+    message->sender->enqueue(ctrl(), caf::make_message_id(), std::move(outcome), nullptr);
   intrusive_ptr_release(ctrl());
 }
 
@@ -149,7 +152,15 @@ void lean_actor::dispatch(caf::mailbox_element& message) {
 }
 
 void lean_actor::after_end(caf::mailbox_element& command) {
-  answer(command, make_error(errc::closed));
+  const auto cause = make_error(errc::closed);
+  if (command.mid.is_request())
+    answer(command, cause);
+  else if (auto outcome = failure_of(command.content(), cause); command.sender && !outcome.empty())
+    command.sender->enqueue(ctrl(), caf::make_message_id(), std::move(outcome), &home_);
+}
+
+caf::message lean_actor::failure_of(const caf::type_erased_tuple&, const caf::error&) const {
+  return {};
 }
 
 void lean_actor::end(caf::error reason) {

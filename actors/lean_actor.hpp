@@ -53,6 +53,10 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   /// A command that came after the end.
   virtual void after_end(caf::mailbox_element& command);
 
+  /// What a command that was not sent as a request comes to when it fails, as a message to its sender; nothing if it
+  /// has no outcome. Any thread, also after the loop's end.
+  virtual caf::message failure_of(const caf::type_erased_tuple& command, const caf::error& cause) const;
+
   /// Whoever watches it or is linked to it ended, or sent an exit.
   virtual void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) = 0;
   virtual void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) = 0;

@@ -295,7 +295,8 @@ struct listener_closed {
 };
 
 /// To a client: connects to `remote`; the answer is `connected` or `connect_failed`. A deadline of zero: as long as the
-/// kernel tries. None: that of the client's options.
+/// kernel tries. None: that of the client's options. While the backlog of a Unix listener is full the client tries again
+/// every few milliseconds, with a deadline of zero without end.
 struct connect {
   endpoint remote;
   std::optional<std::chrono::milliseconds> deadline = std::nullopt;

@@ -9,40 +9,38 @@ using namespace actnet::test;
 
 namespace {
 
-net::endpoint at(std::uint16_t port) {
-  return net::endpoint::tcp(*net::ip_address::parse("127.0.0.1"), port);
+net::endpoint at(const std::string& address) {
+  return *net::endpoint::parse(address);
 }
 
-std::uint16_t unused_port() {
-  return listening_peer{}.port();
+std::string unused_address(carrier over) {
+  return listening_peer{over}.address();
 }
 
-/// A listener whose backlog is full: a connect to it hangs.
+/// A listener whose backlog is full: a connect to it waits.
 struct full_backlog {
-  full_backlog() {
-    for (auto& each : waiting) {
-      each.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      sockaddr_in to{};
-      to.sin_family = AF_INET;
-      to.sin_port = htons(listener.port());
-      to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      (void)::connect(each.fd(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
-    }
+  explicit full_backlog(carrier over) : listener{over, {}, 0} {
+    for (int i = 0; i < 3; ++i)
+      if (auto begun = net::stream_socket::begin_connect(at(listener.address()), std::nullopt, {}))
+        waiting.push_back(std::move(begun->socket));
   }
 
-  listening_peer listener{{}, 0};
-  descriptor waiting[3];
+  listening_peer listener;
+  std::vector<net::stream_socket> waiting;
 };
 
 struct stage {
-  explicit stage(net::clock* time = nullptr) : world(1, time), owner(world.spawn(log)) {
+  explicit stage(net::clock* time = nullptr, carrier kind = each_carrier())
+      : over(kind), world(1, time), owner(world.spawn(log)) {
     world.in(owner, [&](probe& self) { it = make_client(self.system(), owner); });
   }
 
-  void connect(std::uint16_t port, std::chrono::milliseconds deadline = 5s) {
-    world.in(owner, [&](probe&) { it.connect(at(port), deadline); });
+  void connect(const listening_peer& to, std::chrono::milliseconds deadline = 5s) {
+    world.in(owner, [&](probe&) { it.connect(at(to.address()), deadline); });
   }
 
+  const carrier over;
+  said_carrier said{over};
   actor_world world;
   journal_ptr log = make_journal();
   caf::actor owner;
@@ -54,8 +52,8 @@ struct stage {
 TEST_CASE("a client connects as often as it is told, and whoever asks owns the connection", "[client]") {
   stage s;
   for (const auto* text : {"one", "two", "three"}) {
-    listening_peer server;
-    s.connect(server.port());
+    listening_peer server{s.over};
+    s.connect(server);
     auto far = server.accept();
     s.log->expect("connected");
     far.send_all(text);
@@ -67,8 +65,8 @@ TEST_CASE("a client connects as often as it is told, and whoever asks owns the c
 
 TEST_CASE("what is told to a client by no actor is its owner's", "[client]") {
   stage s;
-  listening_peer server;
-  s.it.connect(at(server.port())); // in the test's thread
+  listening_peer server{s.over};
+  s.it.connect(at(server.address())); // in the test's thread
   s.log->expect("connected");
   server.accept().send_all("hello");
   s.log->expect("received hello");
@@ -76,15 +74,15 @@ TEST_CASE("what is told to a client by no actor is its owner's", "[client]") {
 
 TEST_CASE("a refused connect says so, and the next one may succeed", "[client]") {
   stage s;
-  s.connect(unused_port());
+  s.world.in(s.owner, [&](probe&) { s.it.connect(at(unused_address(s.over))); });
   s.log->expect(with_cause("connect_failed", errc::connection_refused));
-  const auto refused = s.world.ask<connected>(s.it, actnet::connect{at(unused_port()), 5s});
+  const auto refused = s.world.ask<connected>(s.it, actnet::connect{at(unused_address(s.over)), 5s});
   CHECK(refused.second == errc::connection_refused);
-  listening_peer server;
-  const auto answer = s.world.ask<connected>(s.it, actnet::connect{at(server.port()), 5s});
+  listening_peer server{s.over};
+  const auto answer = s.world.ask<connected>(s.it, actnet::connect{at(server.address()), 5s});
   REQUIRE(answer.first);
-  CHECK(answer.first->peer == at(server.port()));
-  CHECK(answer.first->local.port() != 0);
+  CHECK(answer.first->peer == at(server.address()));
+  CHECK((answer.first->local.port() != 0) == (s.over == carrier::tcp));
   CHECK(server.accept().local_port() == server.port());
 }
 
@@ -95,8 +93,8 @@ TEST_CASE("without a deadline of its own an attempt has that of the client's opt
   actor_world world{1, &time, wanted};
   const auto log = make_journal();
   const auto owner = world.spawn(log);
-  full_backlog full;
-  const auto there = at(full.listener.port());
+  full_backlog full{each_carrier()};
+  const auto there = at(full.listener.address());
   SECTION("a client told to connect") {
     world.in(owner, [&](probe& self) { make_client(self.system(), owner).connect(there); });
   }
@@ -119,8 +117,8 @@ TEST_CASE("without a deadline of its own an attempt has that of the client's opt
 TEST_CASE("an attempt ends at its deadline, or when it is cancelled, and there is one at a time", "[client]") {
   net::manual_clock time;
   stage s{&time};
-  full_backlog full;
-  s.connect(full.listener.port(), 5s);
+  full_backlog full{s.over};
+  s.connect(full.listener, 5s);
   s.world.settle();
   SECTION("deadline") {
     time.advance(4s);
@@ -135,7 +133,7 @@ TEST_CASE("an attempt ends at its deadline, or when it is cancelled, and there i
     CHECK(s.world.ask<caf::ok_atom>(s.it, cancel_connect{}).first); // there is nothing to cancel
   }
   SECTION("a second one meanwhile") {
-    CHECK(s.world.ask<connected>(s.it, actnet::connect{at(1), 5s}).second == errc::already_connected);
+    CHECK(s.world.ask<connected>(s.it, actnet::connect{at("127.0.0.1:1"), 5s}).second == errc::already_connected);
     s.it.cancel_connect();
     s.log->expect(with_cause("connect_failed", errc::cancelled));
   }
@@ -150,17 +148,30 @@ TEST_CASE("an attempt ends at its deadline, or when it is cancelled, and there i
   CHECK(s.log->count_like("connect_failed") == 1);
 }
 
+TEST_CASE("a connect to a listener whose backlog is full succeeds as soon as there is room", "[client]") {
+  stage s;
+  full_backlog full{s.over};
+  s.connect(full.listener, 0s);
+  s.world.settle();
+  CHECK(s.log->lines().empty());
+  REQUIRE(eventually([&] { // those who wait, then the client: of TCP the kernel tries again after a second
+    const descriptor taken{::accept(full.listener.fd(), nullptr, nullptr)};
+    return !s.log->lines().empty();
+  }));
+  CHECK(s.log->lines() == std::vector<std::string>{"connected"});
+}
+
 TEST_CASE("a connect that fails in the kernel is told with its cause", "[client]") {
   const auto later = GENERATE(false, true);
   faulty_system_calls calls;
   const net::replaced_system_calls replaced{calls};
-  stage s;
+  stage s{nullptr, carrier::tcp};
   for (const auto& [number, expected] :
        {std::pair{ENETUNREACH, errc::network_unreachable}, std::pair{EHOSTUNREACH, errc::host_unreachable},
         std::pair{ETIMEDOUT, errc::timed_out}}) {
     listening_peer server;
     later ? calls.fail_connect_later(number) : calls.fail(call::connect, number);
-    s.connect(server.port());
+    s.connect(server);
     s.log->expect(with_cause("connect_failed", expected));
   }
   CHECK(s.log->lines().size() == 3);
@@ -169,13 +180,13 @@ TEST_CASE("a connect that fails in the kernel is told with its cause", "[client]
 TEST_CASE("with no local port left a connect fails with a sentence, and the next one may succeed", "[client]") {
   faulty_system_calls calls;
   const net::replaced_system_calls replaced{calls};
-  stage s;
+  stage s{nullptr, carrier::tcp};
   listening_peer server;
   calls.fail(call::connect, EADDRNOTAVAIL);
-  s.connect(server.port());
+  s.connect(server);
   s.log->expect("connect_failed: address not available on this machine");
   CHECK(calls.open_descriptors(call::socket).empty());
-  s.connect(server.port());
+  s.connect(server);
   s.log->expect("connected");
   CHECK(s.log->lines().size() == 2);
 }
@@ -184,11 +195,9 @@ TEST_CASE("connect_to makes the handler when connected, tells the owner, and end
   actor_world world{2};
   const auto log = make_journal(), handled = make_journal();
   const auto owner = world.spawn(log);
-  listening_peer server;
+  listening_peer server{each_carrier()};
   client it;
-  world.in(owner, [&](probe& self) {
-    it = self.connect_to("127.0.0.1:" + std::to_string(server.port())).with<probe>(handled, hook{});
-  });
+  world.in(owner, [&](probe& self) { it = self.connect_to(server.address()).with<probe>(handled, hook{}); });
   auto far = server.accept();
   far.send_all("hello");
   handled->expect("received hello");
@@ -202,16 +211,16 @@ TEST_CASE("connect_to makes the handler when connected, tells the owner, and end
 TEST_CASE("a drained client waits for its connection, and aborts it at the deadline", "[client]") {
   net::manual_clock time;
   stage s{&time};
-  listening_peer server;
-  s.connect(server.port());
+  listening_peer server{s.over};
+  s.connect(server);
   auto far = server.accept();
   s.log->expect("connected");
   s.it.drain(5s);
   s.world.settle();
-  CHECK(s.world.ask<connected>(s.it, actnet::connect{at(server.port()), 5s}).second == errc::closed);
+  CHECK(s.world.ask<connected>(s.it, actnet::connect{at(server.address()), 5s}).second == errc::closed);
   time.advance(5s);
   s.log->expect(with_cause("closed aborted", errc::aborted));
-  CHECK(far.await_end() == ending::reset);
+  CHECK(far.await_end() == ending_of_abort(s.over));
   REQUIRE(eventually([&] { return s.world.system().registry().running() == 2; })); // the owner and the asker
 }
 

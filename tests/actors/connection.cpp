@@ -3,6 +3,8 @@
 #include "support/peers.hpp"
 #include "support/position_stream.hpp"
 
+#include <unistd.h>
+
 using namespace actnet;
 using namespace actnet::test;
 
@@ -16,9 +18,8 @@ connection_options half_open() {
 
 /// One connection with its owner in a world of one loop.
 struct stage {
-  /// Over both kinds of streams, unless it is said.
   explicit stage(connection_options options = half_open(), peer_options far = {}, net::clock* time = nullptr,
-                 carrier over = GENERATE(carrier::tcp, carrier::local))
+                 carrier over = each_carrier())
       : world(1, time), pair(far, over), owner(world.spawn(log)), conn(world.adopt(pair, owner, options)) {}
 
   /// In the owner's turn.
@@ -29,7 +30,7 @@ struct stage {
 
   actor_world world;
   journal_ptr log = make_journal();
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   caf::actor owner;
   connection conn;
 };
@@ -90,7 +91,7 @@ TEST_CASE("commands sent as requests are answered", "[connection]") {
 TEST_CASE("a write that was cut short says how much of it went", "[connection]") {
   auto options = half_open();
   options.write_high_bytes = 64'000'000;
-  stage s{options, narrow, nullptr, carrier::tcp};
+  stage s{options, narrow};
   std::promise<caf::error> answer;
   s.own([&](probe& self) {
     s.conn.request(&self, stream::write{net::bytes::copy(std::string(8'000'000, 'x')), 1})
@@ -173,7 +174,7 @@ TEST_CASE("without allow_half_open the peer's end closes, after what the handler
     if (line == "peer_finished")
       self.peer.write("goodbye");
   });
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   for (std::size_t i = 1; i < loop_count; ++i)
     (void)loops::of(world.system()).next(); // so that the connection lives on the other loop
   world.in(owner, [&](probe& self) { self.peer = world.adopt(pair, owner); });
@@ -229,22 +230,17 @@ TEST_CASE("what is written after a close in the same turn comes too late, howeve
 }
 
 TEST_CASE("the owner's end ends the connection: normally by a close, otherwise by a reset", "[connection]") {
-  struct row {
-    caf::exit_reason reason;
-    ending seen;
-  };
-  const auto r =
-      GENERATE(row{caf::exit_reason::user_shutdown, ending::finished}, row{caf::exit_reason::kill, ending::reset});
-  stage s{half_open(), {}, nullptr, carrier::tcp}; // a Unix stream has no reset to tell them apart
+  const auto reason = GENERATE(caf::exit_reason::user_shutdown, caf::exit_reason::kill);
+  stage s;
   s.own([&](probe&) { s.conn.write("before"); });
   CHECK(s.pair.far.read_exactly(6) == "before");
-  s.world.kill(s.owner, r.reason);
-  CHECK(s.pair.far.await_end() == r.seen);
+  s.world.kill(s.owner, reason);
+  CHECK(s.pair.far.await_end() == (reason == caf::exit_reason::kill ? ending_of_abort(s.pair.over) : ending::finished));
   s.pair.far.close();
 }
 
 TEST_CASE("a connection gets a new owner, and the answer is the last thing that the old one hears", "[connection]") {
-  stage s{half_open(), {}, nullptr, carrier::tcp};
+  stage s;
   const auto log = make_journal();
   const auto heir = s.world.spawn(log);
   s.own([&](probe& self) {
@@ -284,7 +280,7 @@ TEST_CASE("a peer's end that the old owner has not looked at is the new owner's 
   const auto old_log = make_journal(), log = make_journal();
   const auto owner = world.spawn(old_log, {}, 1), heir = world.spawn(log);
   std::promise<void> go_on;
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto conn = world.adopt(pair, owner);
   REQUIRE(world.info(conn).state == net::connection_state::open);
   std::promise<void> busy;
@@ -303,6 +299,8 @@ TEST_CASE("a peer's end that the old owner has not looked at is the new owner's 
 }
 
 TEST_CASE("an accepted connection waits for its owner, and is aborted when none comes in time", "[connection]") {
+  const auto over = each_carrier();
+  const said_carrier said{over};
   net::manual_clock time;
   actor_world world{1, &time};
   const auto log = make_journal(), late_log = make_journal();
@@ -310,17 +308,17 @@ TEST_CASE("an accepted connection waits for its owner, and is aborted when none 
   const auto late = world.spawn(late_log);
   listen_options options;
   options.connection.handshake_deadline = 5s;
-  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0", options).start(); });
+  world.in(boss, [&](probe& self) { self.listen(fresh_address(over), options).start(); });
   log->expect("listening");
-  const auto port = world.port_of(boss);
-  peer claimed{port}, unclaimed{port};
+  const auto there = world.address_of(boss);
+  peer claimed{there}, unclaimed{there};
   claimed.send_all("early");
   log->expect("accepted", 2);
   time.advance(4s);
   world.in(boss, [&](probe& self) { self.accepted_connections[0].set_owner(late); });
   late_log->expect("received early");
   time.advance(2s);
-  CHECK(unclaimed.await_end() == ending::reset);
+  CHECK(unclaimed.await_end() == ending_of_abort(over));
   claimed.send_all("still open");
   late_log->expect("received still open");
 }
@@ -377,8 +375,9 @@ TEST_CASE("deadline, idle timeout and write stall end a connection when their ti
   }
 }
 
-TEST_CASE("get_info tells what a connection has done", "[connection]") {
-  stage s{half_open(), {}, nullptr, carrier::tcp};
+TEST_CASE("get_info tells what a connection has done, and of TCP how it fares and of a Unix peer who it is",
+          "[connection]") {
+  stage s;
   s.own([&](probe&) { s.conn.write("12345", 1); });
   s.log->expect("written 1 5");
   s.pair.far.send_all("123");
@@ -391,9 +390,12 @@ TEST_CASE("get_info tells what a connection has done", "[connection]") {
   CHECK(info.writes_done == 1);
   CHECK(info.queued_bytes == 0);
   CHECK(info.credit_outstanding == 0);
-  CHECK(info.local.port() != 0);
-  CHECK(info.peer.port() != 0);
-  CHECK(info.congestion_window > 0);
+  const auto tcp = s.pair.over == carrier::tcp;
+  CHECK((info.local.port() != 0) == tcp);
+  CHECK((info.peer.port() != 0) == tcp);
+  CHECK((info.congestion_window > 0) == tcp);
+  CHECK(info.credentials ==
+        (tcp ? net::peer_credentials{} : net::peer_credentials{::getpid(), ::geteuid(), ::getegid()}));
   CHECK_FALSE(info.reading_paused);
 }
 
@@ -438,7 +440,7 @@ TEST_CASE("a handler that keeps one message in a thousand pins no more than it w
   };
   std::atomic<int> seen{0};
   const auto who = s.world.owned(spawn_on<hoarder>(s.world.loop(), std::ref(kept), std::ref(seen)));
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto conn = s.world.adopt(pair, who);
   while (seen < 5'000) {
     pair.far.send_all("one small message");

@@ -53,8 +53,8 @@ TEST_CASE("what waits in the owner's mailbox is not overtaken by what is receive
         [&self](const number&) { self.log->add("number"); },
     };
   }));
-  connected_pair pair;
-  pair.far.send_all(big(200'000)); // more than one read, and each is delivered before the next message has its turn
+  connected_pair pair{each_carrier()};
+  pair.far.send_all(big(100'000)); // more than one read, and each is delivered before the next message has its turn
   world.adopt(pair, owner);
   log->expect("received", 2);
   log->expect("number", 2);
@@ -88,7 +88,7 @@ TEST_CASE("while an answer is awaited, nothing is delivered and nothing is lost"
         },
     };
   }));
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto c = world.adopt(pair, owner);
   caf::anon_send(owner, number{1});
   log->expect("asked");
@@ -115,7 +115,7 @@ TEST_CASE("what a handler skips comes later, in order, and before what came afte
       return caf::unit;
     }};
   }));
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto c = world.adopt(pair, owner);
   std::size_t sent = 0;
   for (const std::string text : {"later 1", "later 2", "now", "after"}) {
@@ -140,7 +140,7 @@ TEST_CASE("a handler may change its behaviour in the middle of a delivery", "[fa
       self.log->add("outer " + std::string{r.payload.view()} + kept->substr(0, 1));
     }};
   }));
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   world.adopt(pair, owner);
   for (int i = 0; i < 50; ++i) {
     const auto text = std::to_string(i);
@@ -162,7 +162,7 @@ TEST_CASE("a peer_finished that is skipped comes once, when it is wanted", "[fas
                                 }});
     }};
   }));
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto c = world.adopt(pair, owner);
   pair.far.finish();
   REQUIRE(eventually([&] { return world.info(c).state == connection_state::peer_finished; }));
@@ -178,7 +178,7 @@ TEST_CASE("a receive timeout and what is received live together", "[fast-path]")
     return {[&self](const stream::received& r) { self.log->add("received " + std::string{r.payload.view()}); },
             caf::after(30ms) >> [&self] { self.log->add("timeout"); }};
   }));
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   world.adopt(pair, owner);
   log->expect("timeout");
   pair.far.send_all("one");
@@ -201,7 +201,7 @@ TEST_CASE("a receive timeout begins anew with everything that is received", "[fa
             },
             caf::after(100ms) >> [&] { early += clock::now() - last < 50ms; }};
   }));
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   world.adopt(pair, owner);
   for (const auto end = clock::now() + 600ms; clock::now() < end;) {
     pair.far.send_all("x");
@@ -234,8 +234,8 @@ TEST_CASE("a handler may end in the middle of a delivery, in every way", "[fast-
       w.end(self);
     }};
   }));
-  connected_pair pair;
-  pair.far.send_all(big(200'000));
+  connected_pair pair{each_carrier()};
+  pair.far.send_all(big(100'000));
   auto near = std::move(pair);
   std::promise<void> given;
   caf::anon_send(world.spawn(make_journal()), perform{[&](probe&) {
@@ -245,7 +245,8 @@ TEST_CASE("a handler may end in the middle of a delivery, in every way", "[fast-
                  }});
   given.get_future().wait();
   if (w.resets) {
-    CHECK(near.far.await_end() == ending::reset);
+    const auto seen = near.far.await_end();
+    CHECK((seen == ending::reset || near.over == carrier::local)); // there only if bytes of the peer's were left unread
   } else {
     CHECK(near.far.read_to_end() == "last words");
     near.far.close();
@@ -259,8 +260,8 @@ TEST_CASE("a handler may end its connection in the middle of a delivery", "[fast
   actor_world world;
   const auto log = make_journal();
   std::size_t received = 0;
-  connected_pair pair;
-  pair.far.send_all(big(200'000));
+  connected_pair pair{each_carrier()};
+  pair.far.send_all(big(100'000));
   const auto owner = world.spawn(log, [&](probe& self, const std::string& line) {
     if (line.starts_with("received")) {
       if (++received == 1)
@@ -273,7 +274,7 @@ TEST_CASE("a handler may end its connection in the middle of a delivery", "[fast
   world.in(owner, [&](probe& self) { self.peer = world.adopt(pair, owner); });
   if (aborts) {
     log->expect(with_cause("closed aborted", errc::aborted));
-    CHECK(pair.far.await_end() == ending::reset);
+    CHECK(pair.far.await_end() == ending::reset); // also on a Unix stream: bytes were left unread
   } else {
     CHECK(pair.far.read_to_end().empty());
     pair.far.close();
@@ -287,7 +288,7 @@ TEST_CASE("two connections that write to each other's peers carry every byte bot
   const std::size_t loop_count = GENERATE(1u, 2u);
   constexpr std::size_t size = 1'000'000;
   actor_world world{loop_count};
-  connected_pair one, two;
+  connected_pair one{each_carrier()}, two{each_carrier()};
   class relay final : public handler {
    public:
     relay(caf::actor_config& cfg, std::shared_ptr<connection> other) : handler(cfg), other_(std::move(other)) {}

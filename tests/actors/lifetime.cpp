@@ -17,9 +17,9 @@ struct zoo {
     options.allow_half_open = true;
     const auto boss = owner;
     world.in(owner, [&](probe& self) {
-      server = self.listen("127.0.0.1:0").start();
+      server = self.listen(fresh_address(pair.over)).start();
       dialler = make_client(self.system(), boss);
-      datagrams = self.bind("127.0.0.1:0").start();
+      datagrams = self.bind(fresh_address(for_datagrams(pair.over))).start();
     });
     log->expect("listening");
     log->expect("bound");
@@ -29,7 +29,7 @@ struct zoo {
 
   journal_ptr log = make_journal();
   connection_options options;
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   caf::actor owner;
   connection conn;
   listener server;
@@ -114,7 +114,7 @@ TEST_CASE("an exit message ends a socket actor as its reason says", "[lifetime]"
     CHECK(world.system().registry().running() >= 5);
     return;
   }
-  CHECK(z.pair.far.await_end() == r.seen);
+  CHECK(z.pair.far.await_end() == (r.seen == ending::reset ? ending_of_abort(z.pair.over) : r.seen));
   z.pair.far.close();
   z.log->expect(r.closed);
   z.log->expect_like("listener_closed");
@@ -188,7 +188,7 @@ TEST_CASE("a handler answers what its behaviour leaves out", "[lifetime]") {
   CHECK(world.ask<caf::ok_atom>(its, stream::get_info{}).second == errc::unexpected_message);
   caf::anon_send(who, std::string{"what is this"});
   log.lines.expect_like("unexpected-message");
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   world.adopt(pair, who);
   pair.far.finish();
   CHECK(pair.far.read_to_end().empty()); // peer_finished needs no behaviour, and closed ends it
@@ -203,20 +203,20 @@ TEST_CASE("the system can be destroyed under live sockets of every kind", "[life
   const auto log = make_journal();
   const auto boss = world.spawn(log, {}, loop_count - 1);
   std::vector<peer> peers;
-  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0").each<probe>(log, hook{}); });
+  const auto over = z.pair.over;
+  world.in(boss, [&](probe& self) { self.listen(fresh_address(over)).each<probe>(log, hook{}); });
   log->expect("listening");
-  const auto port = world.port_of(boss);
+  const auto there = world.address_of(boss);
   for (int i = 0; i < 20; ++i) {
-    peers.emplace_back(port);
+    peers.emplace_back(there);
     peers.back().send_all("x");
   }
   log->expect("received x", 20);
-  listening_peer never{{}, 0};
-  world.in(z.owner,
-           [&](probe&) { z.dialler.connect(*net::endpoint::parse("127.0.0.1:" + std::to_string(never.port()))); });
+  listening_peer never{over, {}, 0};
+  world.in(z.owner, [&](probe&) { z.dialler.connect(*net::endpoint::parse(never.address())); });
   world.shut_down();
   for (auto& each : peers)
-    CHECK(each.await_end() == ending::reset);
+    CHECK(each.await_end() == ending_of_abort(over));
   // The handles outlive it; commands to them have no effect.
 }
 
@@ -267,12 +267,13 @@ TEST_CASE("handlers on the scheduler and on loops of their own handle connection
   };
   listen_options options;
   options.handlers = where;
-  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0", options).each<probe>(log, echo); });
+  const auto over = each_carrier();
+  world.in(boss, [&](probe& self) { self.listen(fresh_address(over), options).each<probe>(log, echo); });
   log->expect("listening");
-  const auto port = world.port_of(boss);
+  const auto there = world.address_of(boss);
   std::vector<peer> peers;
   for (int i = 0; i < 6; ++i) {
-    peers.emplace_back(port);
+    peers.emplace_back(there);
     for (const auto* text : {"one", "two"}) {
       peers.back().send_all(text);
       CHECK(peers.back().read_exactly(3) == text);
@@ -287,7 +288,7 @@ TEST_CASE("handlers on the scheduler and on loops of their own handle connection
 TEST_CASE("a plain event-based actor may own a connection", "[lifetime]") {
   actor_world world;
   const auto log = make_journal();
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto conn = std::make_shared<connection>();
   const auto owner = world.owned(world.system().spawn([log, conn](caf::event_based_actor* self) -> caf::behavior {
     return {
@@ -330,19 +331,18 @@ TEST_CASE("a handler that cannot be made leaves no connection behind", "[lifetim
   listen_options options;
   options.handlers = where;
   options.max_connections = 1; // so that a place that is not given back shows
-  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0", options).each<unmakeable>(what); });
+  const auto over = each_carrier();
+  world.in(boss, [&](probe& self) { self.listen(fresh_address(over), options).each<unmakeable>(what); });
   log->expect("listening");
-  const auto port = world.port_of(boss);
+  const auto there = world.address_of(boss);
   for (int i = 0; i < 3; ++i)
-    peer{port}.await_end();
+    peer{there}.await_end();
   quiet.lines.expect_like("actor: a connection handler could not be made", 3);
   // A client says so to whoever asked.
-  listening_peer server;
+  listening_peer server{over};
   connect_options out;
   out.handlers = where;
-  world.in(boss, [&](probe& self) {
-    self.connect_to("127.0.0.1:" + std::to_string(server.port()), out).with<unmakeable>(what);
-  });
+  world.in(boss, [&](probe& self) { self.connect_to(server.address(), out).with<unmakeable>(what); });
   log->expect_like("connect_failed");
   server.accept().await_end();
 }
@@ -402,9 +402,10 @@ TEST_CASE("what a handler orders in its constructor is done, in order", "[lifeti
   actor_world world;
   const auto log = make_journal();
   const auto boss = world.spawn(log);
-  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0").each<eager>(); });
+  const auto over = each_carrier();
+  world.in(boss, [&](probe& self) { self.listen(fresh_address(over)).each<eager>(); });
   log->expect("listening");
-  peer one{world.port_of(boss)};
+  peer one{world.address_of(boss)};
   CHECK(one.read_to_end() == "hello, world");
 }
 
@@ -412,7 +413,7 @@ TEST_CASE("many threads write to one connection, each in its own order", "[lifet
   constexpr int thread_count = 4, writes = 2'000;
   actor_world world{2};
   const auto owner = world.spawn(make_journal());
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   connection_options options;
   options.write_high_bytes = 64'000'000;
   const auto c = world.adopt(pair, owner, options);

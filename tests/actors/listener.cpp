@@ -12,28 +12,30 @@ using namespace actnet::test;
 
 namespace {
 
-/// A world with a boss who listens.
+/// A world with a boss who listens, over each carrier in turn.
 struct server {
   explicit server(std::size_t loop_count = 1, listen_options options = {}, net::clock* time = nullptr)
-      : world(loop_count, time), boss(world.spawn(log)) {
-    world.in(boss, [&](probe& self) { it = self.listen("127.0.0.1:0", options).each<probe>(handled, hook{}); });
+      : over(each_carrier()), world(loop_count, time), boss(world.spawn(log)) {
+    world.in(boss, [&](probe& self) { it = self.listen(fresh_address(over), options).each<probe>(handled, hook{}); });
     log->expect("listening");
-    port = world.port_of(boss);
+    address = world.address_of(boss);
   }
 
   std::vector<peer> connect(int count) {
     std::vector<peer> peers;
     for (int i = 0; i < count; ++i)
-      peers.emplace_back(port);
+      peers.emplace_back(address);
     return peers;
   }
 
+  const carrier over;
+  said_carrier said{over};
   actor_world world;
   journal_ptr log = make_journal();     // of the boss
   journal_ptr handled = make_journal(); // of the handlers
   caf::actor boss;
   listener it;
-  std::uint16_t port = 0;
+  std::string address;
 };
 
 /// Says something on every connection, as a client that was accepted or not would.
@@ -111,7 +113,7 @@ TEST_CASE("a single allowed connection is accepted wherever it waits", "[listene
   CHECK(s.world.ask<caf::ok_atom>(s.it, pause_accepting{}).first);
   std::vector<peer> peers;
   for (std::size_t i = 1; i <= 300; ++i) { // at either shard, while the other looks as well
-    peers.emplace_back(s.port);
+    peers.emplace_back(s.address);
     peers.back().send_all("x");
     s.it.resume_accepting(1);
     s.handled->expect("received x", i);
@@ -127,7 +129,7 @@ TEST_CASE("stop_listening accepts what waits in the backlog, then refuses", "[li
   CHECK(s.world.ask<caf::ok_atom>(s.it, stop_listening{}).first);
   s.handled->expect("received x", 20);
   s.log->expect("listener_closed");
-  CHECK_THROWS(peer{s.port}); // refused
+  CHECK_THROWS(peer{s.address}); // refused
   peers.clear();
   s.handled->expect("closed peer_finished", 20);
 }
@@ -161,7 +163,7 @@ TEST_CASE("a drain waits for the connections, and aborts what is left at its dea
     time.advance(1s);
     s.log->expect("listener_closed");
     s.handled->expect(with_cause("closed aborted", errc::aborted), 3);
-    CHECK(peers[1].await_end() == ending::reset);
+    CHECK(peers[1].await_end() == ending_of_abort(s.over));
   }
 }
 
@@ -171,7 +173,7 @@ TEST_CASE("a drain of no time aborts at once", "[listener]") {
   greet(peers);
   s.handled->expect("received x");
   CHECK(s.world.ask<caf::ok_atom>(s.it, drain{0ms}).first);
-  CHECK(peers[0].await_end() == ending::reset);
+  CHECK(peers[0].await_end() == ending_of_abort(s.over));
 }
 
 TEST_CASE("a lack of descriptors pauses accepting, without a spin and without a loss", "[listener]") {
@@ -199,14 +201,12 @@ TEST_CASE("a lack of descriptors pauses accepting, without a spin and without a 
   s.handled->expect("closed peer_finished", 3);
 }
 
-TEST_CASE("a port in use is a failure, also against a sharded listener of our own", "[listener]") {
+TEST_CASE("an address in use is a failure, also against a sharded listener of our own", "[listener]") {
   server s{2, sharded(GENERATE(shard::round_robin, shard::reuse_port))};
   const auto log = make_journal();
   const auto other = s.world.spawn(log);
   for (const auto how : {shard::round_robin, shard::reuse_port})
-    s.world.in(other, [&](probe& self) {
-      self.listen("127.0.0.1:" + std::to_string(s.port), sharded(how)).each<probe>(make_journal(), hook{});
-    });
+    s.world.in(other, [&](probe& self) { self.listen(s.address, sharded(how)).each<probe>(make_journal(), hook{}); });
   log->expect(with_cause("listen_failed", errc::address_in_use), 2);
   auto peers = s.connect(1);
   greet(peers);
@@ -230,7 +230,7 @@ TEST_CASE("an open listening socket can be taken over, and one that is none is l
   actor_world world;
   const auto log = make_journal(), handled = make_journal();
   const auto boss = world.spawn(log);
-  listening_peer open;
+  listening_peer open{each_carrier()};
   const auto fd = ::fcntl(open.fd(), F_DUPFD_CLOEXEC, 0);
   descriptor no_listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   world.in(boss, [&](probe& self) {
@@ -239,8 +239,8 @@ TEST_CASE("an open listening socket can be taken over, and one that is none is l
   });
   log->expect("listening");
   log->expect_like("listen_failed");
-  CHECK(world.port_of(boss) == open.port());
-  peer one{open.port()};
+  CHECK(world.address_of(boss) == open.address());
+  peer one{open.address()};
   one.send_all("x");
   handled->expect("received x");
 }
@@ -252,33 +252,35 @@ TEST_CASE("a listener ends with its owner", "[listener]") {
   s.handled->expect("received x");
   s.world.kill(s.boss);
   REQUIRE(eventually([&] { return s.world.system().registry().running() == 2; })); // a handler and its connection
-  CHECK_THROWS(peer{s.port});
+  CHECK_THROWS(peer{s.address});
 }
 
 TEST_CASE("accepted goes to the owner, and one that nobody wants is aborted", "[listener]") {
   class careless final : public handler {
    public:
-    careless(caf::actor_config& cfg, std::promise<std::uint16_t>& port) : handler(cfg), port_(port) {}
+    careless(caf::actor_config& cfg, std::string where, std::promise<std::string>& address)
+        : handler(cfg), where_(std::move(where)), address_(address) {}
     caf::behavior make_behavior() override {
-      listen("127.0.0.1:0").start();
-      return {[this](const listening& l) { port_.set_value(l.local.port()); }};
+      listen(where_).start();
+      return {[this](const listening& l) { address_.set_value(l.local.to_string()); }};
     }
 
    private:
-    std::promise<std::uint16_t>& port_;
+    std::string where_;
+    std::promise<std::string>& address_;
   };
+  const auto over = each_carrier();
   actor_world world;
-  std::promise<std::uint16_t> port;
-  world.owned(spawn_on<careless>(world.loop(), std::ref(port)));
-  const auto at = port.get_future().get();
-  bool reset = false;
+  std::promise<std::string> address;
+  world.owned(spawn_on<careless>(world.loop(), fresh_address(over), std::ref(address)));
+  const auto there = address.get_future().get();
+  auto seen = ending_of_abort(over);
   try {
-    peer one{at};
-    reset = one.await_end() == ending::reset;
-  } catch (const std::runtime_error&) {
-    reset = true; // before connect had returned
+    peer one{there};
+    seen = one.await_end();
+  } catch (const std::runtime_error&) { // before connect had returned
   }
-  CHECK(reset);
+  CHECK(seen == ending_of_abort(over));
 }
 
 TEST_CASE("an opener that has ended is freed", "[listener]") {
@@ -287,10 +289,8 @@ TEST_CASE("an opener that has ended is freed", "[listener]") {
   greet(peers);
   s.handled->expect("received x");
   caf::actor_addr listener_address = s.it.actor().address(), client_address;
-  listening_peer far;
-  s.world.in(s.boss, [&](probe& self) {
-    client_address = self.connect_to("127.0.0.1:" + std::to_string(far.port())).start().actor().address();
-  });
+  listening_peer far{s.over};
+  s.world.in(s.boss, [&](probe& self) { client_address = self.connect_to(far.address()).start().actor().address(); });
   auto accepted_far = far.accept();
   s.log->expect("connected");
   s.it.drain(1s);

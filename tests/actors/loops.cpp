@@ -146,6 +146,38 @@ TEST_CASE("what is opened when the loops have ended fails, and says so", "[loops
   caf::anon_send_exit(owner, caf::exit_reason::kill);
 }
 
+TEST_CASE("what is ordered when the loops have ended fails, each order with its outcome", "[loops]") {
+  captured_log quiet;
+  const auto log = make_journal();
+  config cfg;
+  cfg.settings.loops.count = 1;
+  caf::actor_system system{cfg};
+  const auto user = system.spawn<probe>(log, hook{}); // on the scheduler
+  connected_pair pair;
+  const auto conn = *adopt_connection(system, pair.near.release(), user);
+  const auto datagrams = bind(system, "127.0.0.1:0").owned_by(user).start();
+  log->expect("bound");
+  const auto dialler = make_client(system, user);
+  loops::of(system).at(0).stop();
+  log->expect_like("closed");
+  log->expect_like("datagram closed");
+  const auto there = *net::endpoint::parse("127.0.0.1:1"), udp_there = *net::endpoint::parse("udp://127.0.0.1:1");
+  caf::anon_send(user, perform{[=](probe&) {
+                   conn.write("too late", 1);
+                   conn.flush(2);
+                   conn.write_file("/dev/null", 0, 0, 3);
+                   conn.finish();
+                   datagrams.send_to(udp_there, "too late", 4);
+                   datagrams.send_file(udp_there, "/dev/null", 0, 0, 5);
+                   dialler.connect(there);
+                 }});
+  for (const auto* what :
+       {"written 1 0", "written 2 0", "written 3 0", "finished", "sent 4", "sent 5", "connect_failed"})
+    log->expect(with_cause(what, errc::shutting_down));
+  caf::anon_send(user, perform{[=](probe&) { conn.close(); }}); // has none
+  caf::anon_send_exit(user, caf::exit_reason::kill);
+}
+
 TEST_CASE("a thousand idle connections use no time and wake nobody", "[loops]") {
   REQUIRE(can_open(2'200));
   actor_world world{2};

@@ -12,8 +12,12 @@ using namespace actnet::test;
 
 namespace {
 
-net::endpoint at(std::uint16_t port) {
-  return net::endpoint::udp(*net::ip_address::parse("127.0.0.1"), port);
+net::endpoint at(const datagram_peer& peer) {
+  return *net::endpoint::parse(peer.address());
+}
+
+carrier carrier_of(const net::endpoint& where) {
+  return where.is_ip() ? carrier::tcp : carrier::local;
 }
 
 /// Until so many actors are left.
@@ -126,7 +130,7 @@ TEST_CASE("who is to own a connection that has ended is told of its end, once", 
   actor_world world;
   const auto log = make_journal(), late_log = make_journal();
   const auto owner = world.spawn(log), late = world.spawn(late_log);
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto conn = world.adopt(pair, owner);
   world.in(owner, [&](probe&) { conn.abort(); });
   const auto end = with_cause("closed aborted", errc::aborted);
@@ -143,8 +147,9 @@ TEST_CASE("who is to own a datagram socket that has ended is told of its end, on
   actor_world world;
   const auto log = make_journal(), late_log = make_journal();
   const auto owner = world.spawn(log), late = world.spawn(late_log);
+  const auto over = each_datagram_carrier();
   datagram_socket it;
-  world.in(owner, [&](probe& self) { it = self.bind("127.0.0.1:0").start(); });
+  world.in(owner, [&](probe& self) { it = self.bind(fresh_address(over)).start(); });
   log->expect("bound");
   world.in(owner, [&](probe& self) {
     self.socket = {};
@@ -160,10 +165,13 @@ TEST_CASE("who is to own a datagram socket that has ended is told of its end, on
 }
 
 TEST_CASE("an owner that keeps the handle of its socket is destroyed when it has ended", "[ownership]") {
-  listening_peer server;
-  const auto where = *net::endpoint::parse("127.0.0.1:" + std::to_string(server.port()));
+  const auto over = each_carrier();
+  const said_carrier said{over};
+  listening_peer server{over};
+  const auto where = *net::endpoint::parse(server.address());
   const auto [what, open] = GENERATE(table<std::string, keeper::opening>({
-      {"listener", [](handler& self, const net::endpoint&) { return self.listen("127.0.0.1:0").start(); }},
+      {"listener",
+       [](handler& self, const net::endpoint& to) { return self.listen(fresh_address(carrier_of(to))).start(); }},
       {"listener on every loop",
        [](handler& self, const net::endpoint&) {
          listen_options options;
@@ -177,7 +185,10 @@ TEST_CASE("an owner that keeps the handle of its socket is destroyed when it has
          dialler.connect(to);
          return dialler;
        }},
-      {"datagram socket", [](handler& self, const net::endpoint&) { return self.bind("127.0.0.1:0").start(); }},
+      {"datagram socket",
+       [](handler& self, const net::endpoint& to) {
+         return self.bind(fresh_address(for_datagrams(carrier_of(to)))).start();
+       }},
   }));
   INFO(what);
   actor_world world{2};
@@ -219,9 +230,10 @@ TEST_CASE("the outcome of what a connection handler writes in its constructor is
   const auto opener = world.spawn(opener_log);
   listen_options options;
   options.handlers = where;
-  world.in(opener, [&](probe& self) { self.listen("127.0.0.1:0", options).each<eager>(log); });
+  const auto over = each_carrier();
+  world.in(opener, [&](probe& self) { self.listen(fresh_address(over), options).each<eager>(log); });
   opener_log->expect("listening");
-  peer one{world.port_of(opener)};
+  peer one{world.address_of(opener)};
   CHECK(one.read_exactly(5) == "hello");
   log->expect("written 8 5");
   CHECK(opener_log->count_like("written") == 0);
@@ -232,11 +244,12 @@ TEST_CASE("the outcome of what a datagram handler sends in its constructor is it
   actor_world world;
   const auto log = make_journal(), opener_log = make_journal();
   const auto opener = world.spawn(opener_log);
-  udp_peer far;
+  const auto over = each_datagram_carrier();
+  datagram_peer far{over};
   bind_options options;
   options.handlers = where;
   datagram_socket it;
-  world.in(opener, [&](probe& self) { it = self.bind("127.0.0.1:0", options).with<eager>(log, at(far.port())); });
+  world.in(opener, [&](probe& self) { it = self.bind(fresh_address(over), options).with<eager>(log, at(far)); });
   CHECK(far.receive().payload == "hello");
   log->expect("sent 7");
   CHECK(opener_log->count_like("sent") == 0);
@@ -252,13 +265,14 @@ TEST_CASE("a handler that throws while it ends costs its connection, not the pro
   const auto opener = world.spawn(log);
   listen_options options;
   options.handlers = where;
-  world.in(opener, [&](probe& self) { self.listen("127.0.0.1:0", options).each<failing_at_exit>(); });
+  const auto over = each_carrier();
+  world.in(opener, [&](probe& self) { self.listen(fresh_address(over), options).each<failing_at_exit>(); });
   log->expect("listening");
-  const auto port = world.port_of(opener);
+  const auto there = world.address_of(opener);
   for (int i = 0; i < 2; ++i) { // the second is served as the first
-    peer one{port};
+    peer one{there};
     one.send_all("end");
-    CHECK(one.await_end() == ending::reset);
+    CHECK(one.await_end() == ending_of_abort(over));
   }
   const auto lines_that_say_so = [&] {
     const auto lines = quiet.lines.lines();
@@ -275,7 +289,7 @@ TEST_CASE("times longer than the clock can count do not close a connection at on
   actor_world world;
   const auto log = make_journal();
   const auto owner = world.spawn(log);
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto conn = world.adopt(pair, owner);
   world.in(owner, [&](probe&) {
     conn.set_deadline(std::chrono::nanoseconds::max());
@@ -292,15 +306,16 @@ TEST_CASE("commands to a datagram socket are carried out in the order of a turn"
   actor_world world;
   const auto log = make_journal();
   const auto owner = world.spawn(log);
+  const auto over = each_datagram_carrier();
   datagram_socket it;
-  world.in(owner, [&](probe& self) { it = self.bind("127.0.0.1:0").start(); });
+  world.in(owner, [&](probe& self) { it = self.bind(fresh_address(over)).start(); });
   log->expect("bound");
-  udp_peer a, b, c;
+  datagram_peer a{over}, b{over}, c{over};
   world.in(owner, [&](probe&) {
-    it.send_to(at(a.port()), "to a", 1);
-    it.connect(at(b.port()));
+    it.send_to(at(a), "to a", 1);
+    it.connect(at(b));
     it.send("to b", 2);
-    it.connect(at(c.port()));
+    it.connect(at(c));
     it.send("to c", 3);
   });
   for (const auto* line : {"sent 1", "sent 2", "sent 3"})
@@ -320,7 +335,7 @@ TEST_CASE("the outcome of a write goes to who wrote it, whoever owns the connect
     logs.push_back(make_journal());
     owners.push_back(world.spawn(logs.back()));
   }
-  connected_pair pair{{.receive_buffer_bytes = 4'096}};
+  connected_pair pair{{.receive_buffer_bytes = 4'096}, each_carrier()};
   connection_options options;
   options.write_high_bytes = 64'000'000;
   const auto conn = world.adopt(pair, owners[0], options);
@@ -345,7 +360,7 @@ TEST_CASE("the end of a former owner that is still on its way harms nobody", "[o
   actor_world world{2};
   const auto log = make_journal();
   const auto former = world.spawn(make_journal(), {}, 1), heir = world.spawn(log), blocker = world.spawn(log);
-  connected_pair pair;
+  connected_pair pair{each_carrier()};
   const auto conn = world.adopt(pair, blocker); // the first connection lives on the first loop, as the blocker
   CHECK(world.ask<caf::ok_atom>(conn, stream::set_owner{caf::actor_cast<caf::strong_actor_ptr>(former)}).first);
   std::promise<void> stands, goes_on;
@@ -393,7 +408,7 @@ TEST_CASE("a write that is the last to know a connection that has ended is answe
   const auto log = make_journal(), blocker_log = make_journal();
   const auto blocker = world.spawn(blocker_log), writer = world.spawn(log, {}, 1);
   for (int i = 0; i < 20; ++i) {
-    connected_pair pair;
+    connected_pair pair{each_carrier()};
     {
       const auto conn = world.adopt(pair, blocker);
       (void)loops::of(world.system()).next(); // so that the next one lives on the first loop too

@@ -143,8 +143,8 @@ TEST_CASE("a peer that does not read is closed, if that is the policy, and each 
 TEST_CASE("a handler that lets go of nothing is named in the log, and at last its connection is closed",
           "[slow_peer]") {
   net::manual_clock time;
-  const log_time counted_by{time};
   captured_log log;
+  const log_time counted_by{time};
   connection_options options;
   options.read_credit_bytes = 128 * 1024;
   options.credit_stall_warning = 5s;

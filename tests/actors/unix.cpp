@@ -2,6 +2,8 @@
 #include "support/actor_world.hpp"
 #include "support/scratch_folder.hpp"
 
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -19,16 +21,65 @@ struct unix_echo : handler {
   }
 };
 
-std::string unique_name(const std::string& what) {
-  return "@actnet-test-" + std::to_string(::getpid()) + "-" + what;
-}
+/// A pipe, of which one end is to be given away.
+struct tube {
+  tube() {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+    out.reset(ends[0]);
+    in.reset(ends[1]);
+  }
+
+  /// Whether the other end is closed everywhere.
+  bool ended() const {
+    char byte;
+    return ::read(out.fd(), &byte, 1) == 0;
+  }
+
+  descriptor out, in;
+};
+
+/// A process that connects once it is told to, and stays until it is destroyed.
+class connecting_child {
+ public:
+  explicit connecting_child(const std::string& address) {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    const descriptor orders{ends[0]};
+    order_.reset(ends[1]);
+    id = ::fork();
+    if (id == 0) {
+      order_.reset();
+      char byte;
+      if (::read(orders.fd(), &byte, 1) != 1)
+        ::_exit(1);
+      const peer connected{address};
+      while (::read(orders.fd(), &byte, 1) > 0) {
+      }
+      ::_exit(0);
+    }
+  }
+  ~connecting_child() {
+    order_.reset();
+    int status = 0;
+    CHECK(::waitpid(id, &status, 0) == id);
+    CHECK(status == 0);
+  }
+
+  void connect() { CHECK(::write(order_.fd(), "!", 1) == 1); }
+
+  pid_t id = -1;
+
+ private:
+  descriptor order_;
+};
 
 } // namespace
 
 TEST_CASE("a Unix listener and its clients talk over a path or an abstract name", "[unix]") {
   const scratch_folder folder;
   const auto abstract = GENERATE(false, true);
-  const auto where = "unix:" + (abstract ? unique_name("listener") : folder / "socket");
+  const auto where = "unix:" + (abstract ? fresh_address(carrier::local).substr(5) : folder / "socket");
   actor_world world{2};
   const auto log = make_journal(), client_log = make_journal();
   const auto boss = world.spawn(log), owner = world.spawn(client_log);
@@ -63,7 +114,7 @@ TEST_CASE("a Unix client that finds nobody is told so, and a path in use is not 
   const auto owner = world.spawn(log);
   world.in(owner, [&](probe& self) { self.connect_to(where).start(); });
   log->expect(with_cause("connect_failed", errc::no_such_path));
-  world.in(owner, [&](probe& self) { self.listen(where).start(); });
+  world.in(owner, [&](probe& self) { self.listen(where).each<unix_echo>(); }); // also whoever looks if it is in use
   log->expect("listening");
   world.in(owner, [&](probe& self) { self.listen(where).start(); });
   log->expect(with_cause("listen_failed", errc::address_in_use));
@@ -99,4 +150,74 @@ TEST_CASE("Unix datagrams go from path to path, and a full receiver delays the s
   world.end();
   CHECK_FALSE(std::filesystem::exists(here));
   CHECK_FALSE(std::filesystem::exists(there));
+}
+
+TEST_CASE("a Unix listener's connection tells which process connected", "[unix]") {
+  const auto where = fresh_address(carrier::local);
+  connecting_child child{where}; // before there are threads
+  actor_world world;
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  world.in(boss, [&](probe& self) { self.listen(where).start(); });
+  log->expect("listening");
+  child.connect();
+  log->expect("accepted");
+  const auto conn = world.of(boss, [](probe& self) { return self.peer; });
+  CHECK(world.info(conn).credentials == net::peer_credentials{child.id, ::geteuid(), ::getegid()});
+  conn.abort();
+}
+
+TEST_CASE("descriptors that a peer attaches to a stream are closed with the bytes they came with", "[unix]") { // F33
+  actor_world world;
+  connected_pair pair{carrier::local};
+  tube watched;
+  attach(pair.far.fd(), watched.in.fd(), "x");
+  watched.in.reset();
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  SECTION("when they are read") {
+    world.adopt(pair, owner);
+    log->expect("received x");
+    CHECK(eventually([&] { return watched.ended(); }));
+  }
+  SECTION("when the connection ends and has not read them") {
+    const auto abort = GENERATE(true, false);
+    world.in(owner, [&](probe& self) {
+      self.peer = world.adopt(pair, owner);
+      self.peer.pause_reading();
+    });
+    world.settle();
+    CHECK_FALSE(watched.ended());
+    world.in(owner, [&](probe& self) { abort ? self.peer.abort() : self.peer.close(); });
+    CHECK(eventually([&] { return watched.ended(); }));
+    pair.far.close();
+    log->expect_like("closed");
+  }
+}
+
+TEST_CASE("descriptors that a peer attaches to a datagram are closed with it", "[unix]") { // F33
+  const auto where = fresh_address(datagram_carrier::local);
+  const datagram_peer far{datagram_carrier::local};
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  world.in(owner, [&](probe& self) { self.bind(where).start(); });
+  log->expect("bound");
+  world.in(owner, [](probe& self) { self.socket.pause_reading(); });
+  world.settle();
+  tube watched;
+  attach(far.fd(), watched.in.fd(), "x", where);
+  watched.in.reset();
+  world.settle();
+  CHECK_FALSE(watched.ended());
+  SECTION("when it is read") {
+    world.in(owner, [](probe& self) { self.socket.resume_reading(); });
+    log->expect("datagram x");
+    CHECK(eventually([&] { return watched.ended(); }));
+  }
+  SECTION("when the socket ends and has not read it") {
+    world.in(owner, [](probe& self) { self.socket.close(); });
+    log->expect("datagram closed requested");
+    CHECK(eventually([&] { return watched.ended(); }));
+  }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/baseline.hpp"
+#include "support/carrier.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/peer.hpp"
@@ -224,13 +225,15 @@ class probe : public handler {
   bool ends_with_peer_ = false;
 };
 
-/// Collects the library's log instead of printing it.
+/// Collects the library's log instead of printing it, and counts anew what its rate limit lets through.
 class captured_log {
  public:
   captured_log()
       : before_(net::set_log_sink([this](net::log_level, std::string_view kind, std::string_view text) {
           lines.add(std::string{kind} + ": " + std::string{text});
-        })) {}
+        })) {
+    net::set_log_clock(net::monotonic_clock::instance());
+  }
   ~captured_log() { net::set_log_sink(std::move(before_)); }
 
   journal lines;
@@ -239,20 +242,20 @@ class captured_log {
   net::log_sink before_;
 };
 
-/// What a connection runs over.
-enum class carrier { tcp, local };
-
 /// Two ends of a connection: a descriptor for the library, and who sits at the other end.
 struct connected_pair {
-  explicit connected_pair(peer_options options = {}, carrier over = carrier::tcp)
-      : connected_pair(over == carrier::tcp ? by_tcp(options) : by_socketpair(options)) {}
+  explicit connected_pair(peer_options options = {}, carrier kind = carrier::tcp)
+      : connected_pair(kind == carrier::tcp ? by_tcp(options) : by_socketpair(options), kind) {}
+  explicit connected_pair(carrier kind) : connected_pair(peer_options{}, kind) {}
 
   descriptor near;
   peer far;
+  carrier over;
+  said_carrier said{over};
 
  private:
   using ends = std::pair<descriptor, peer>;
-  explicit connected_pair(ends both) : near(std::move(both.first)), far(std::move(both.second)) {}
+  connected_pair(ends both, carrier kind) : near(std::move(both.first)), far(std::move(both.second)), over(kind) {}
 
   static ends by_tcp(peer_options options) {
     listening_peer listener{options};
@@ -273,7 +276,7 @@ struct connected_pair {
       throw std::runtime_error{"socketpair"};
     if (const int room = options.receive_buffer_bytes; room > 0)
       ::setsockopt(both[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    return {descriptor{both[0]}, peer{descriptor{both[1]}, options}};
+    return {descriptor{both[0]}, peer{descriptor{both[1]}, options, both[0]}};
   }
 };
 
@@ -368,6 +371,11 @@ class actor_world {
 
   std::uint16_t port_of(const caf::actor& who) {
     return of(who, [](probe& self) { return self.local.port(); });
+  }
+
+  /// Where it listens or is bound, as peers take it.
+  std::string address_of(const caf::actor& who) {
+    return of(who, [](probe& self) { return self.local.to_string(); });
   }
 
   /// Puts a connection over `pair` into the hands of `owner`.

@@ -5,8 +5,12 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -45,27 +49,64 @@ bool would_wait() {
   return errno == EAGAIN || errno == EINTR;
 }
 
-sockaddr_in loopback(std::uint16_t port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  return address;
+/// A socket address of any family, and its text.
+struct place {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+  sockaddr_in& ip() { return reinterpret_cast<sockaddr_in&>(storage); }
+  sockaddr_un& local() { return reinterpret_cast<sockaddr_un&>(storage); }
+
+  std::uint16_t port() { return storage.ss_family == AF_INET ? ntohs(ip().sin_port) : std::uint16_t{0}; }
+
+  std::string text(int type) {
+    if (storage.ss_family == AF_INET)
+      return (type == SOCK_DGRAM ? "udp://127.0.0.1:" : "127.0.0.1:") + std::to_string(port());
+    const auto length = size - std::min<std::size_t>(size, offsetof(sockaddr_un, sun_path));
+    std::string name(local().sun_path, length);
+    if (length > 0 && name[0] == '\0')
+      name[0] = '@';
+    else
+      name = name.c_str(); // a path ends with a zero
+    return (type == SOCK_DGRAM ? "unixgram:" : "unix:") + name;
+  }
+};
+
+place loopback(std::uint16_t port) {
+  place there;
+  there.size = sizeof(sockaddr_in);
+  there.ip().sin_family = AF_INET;
+  there.ip().sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  there.ip().sin_port = htons(port);
+  return there;
 }
 
-const sockaddr* generic(const sockaddr_in& address) {
-  return reinterpret_cast<const sockaddr*>(&address);
+place place_of(const std::string& address) {
+  const auto colon = address.rfind(':');
+  if (!address.starts_with("unix"))
+    return loopback(static_cast<std::uint16_t>(std::stoi(address.substr(colon + 1))));
+  auto name = address.substr(address.find(':') + 1);
+  if (name.starts_with('@'))
+    name[0] = '\0';
+  else
+    name += '\0';
+  place there;
+  there.local().sun_family = AF_UNIX;
+  name.copy(there.local().sun_path, sizeof there.local().sun_path);
+  there.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
+  return there;
 }
 
-std::uint16_t port_of(int fd) {
-  sockaddr_in address = {};
-  socklen_t size = sizeof(address);
-  require(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0, "getsockname");
-  return address.sin_family == AF_INET ? ntohs(address.sin_port) : std::uint16_t{0};
+place bound_place(int fd) {
+  place here;
+  require(::getsockname(fd, here.get(), &here.size) == 0, "getsockname");
+  return here;
 }
 
-descriptor open_socket(int type, const peer_options& options) {
-  descriptor fresh(::socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+descriptor open_socket(int family, int type, const peer_options& options) {
+  descriptor fresh(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   require(static_cast<bool>(fresh), "socket");
   const auto& bytes = options.receive_buffer_bytes;
   if (bytes > 0)
@@ -73,19 +114,58 @@ descriptor open_socket(int type, const peer_options& options) {
   return fresh;
 }
 
-std::uint16_t bind_to_loopback(const descriptor& socket) {
-  const auto any_port = loopback(0);
-  require(::bind(socket.fd(), generic(any_port), sizeof(any_port)) == 0, "bind");
-  return port_of(socket.fd());
+descriptor open_bound(const std::string& address, int type, const peer_options& options) {
+  const auto here = place_of(address);
+  auto fresh = open_socket(here.storage.ss_family, type, options);
+  require(::bind(fresh.fd(), here.get(), here.size) == 0, "bind");
+  return fresh;
+}
+
+std::string fresh_name() {
+  static std::atomic<int> last{0};
+  return "@actnet-test-peer-" + std::to_string(::getpid()) + "-" + std::to_string(++last);
 }
 
 } // namespace
 
+std::string fresh_address(carrier over) {
+  return over == carrier::tcp ? "127.0.0.1:0" : "unix:" + fresh_name();
+}
+
+std::string fresh_address(datagram_carrier over) {
+  return over == datagram_carrier::udp ? "udp://127.0.0.1:0" : "unixgram:" + fresh_name();
+}
+
+void attach(int through, int fd, std::string_view text, const std::string& address) {
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  auto* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  place there;
+  if (!address.empty()) {
+    there = place_of(address);
+    message.msg_name = there.get();
+    message.msg_namelen = there.size;
+  }
+  require(::sendmsg(through, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()), "attach");
+}
+
 // -- peer ---------------------------------------------------------------------------------------------------------
 
-peer::peer(std::uint16_t port, peer_options options) : socket_(open_socket(SOCK_STREAM, options)), options_(options) {
-  const auto remote = loopback(port);
-  if (::connect(fd(), generic(remote), sizeof(remote)) == 0)
+peer::peer(std::uint16_t port, peer_options options) : peer(loopback(port).text(SOCK_STREAM), options) {}
+
+peer::peer(const std::string& address, peer_options options) : options_(options) {
+  const auto remote = place_of(address);
+  socket_ = open_socket(remote.storage.ss_family, SOCK_STREAM, options);
+  if (::connect(fd(), remote.get(), remote.size) == 0)
     return;
   require(errno == EINPROGRESS || errno == EINTR, "connect");
   await(fd(), POLLOUT, end_of_operation(), "connect");
@@ -96,10 +176,11 @@ peer::peer(std::uint16_t port, peer_options options) : socket_(open_socket(SOCK_
     give_up("connect", std::strerror(error));
 }
 
-peer::peer(descriptor connected, peer_options options) : socket_(std::move(connected)), options_(options) {}
+peer::peer(descriptor connected, peer_options options, int other_end)
+    : socket_(std::move(connected)), options_(options), other_end_(other_end) {}
 
 std::uint16_t peer::local_port() const {
-  return port_of(fd());
+  return bound_place(fd()).port();
 }
 
 std::size_t peer::send_some(std::span<const std::byte> bytes) {
@@ -182,6 +263,8 @@ void peer::finish() {
 }
 
 void peer::reset() {
+  if (bound_place(fd()).storage.ss_family == AF_UNIX && unread() == 0)
+    ::send(other_end_, "!", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
   const linger at_once = {1, 0};
   require(::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) == 0, "reset");
   close();
@@ -189,8 +272,11 @@ void peer::reset() {
 
 // -- listening_peer -----------------------------------------------------------------------------------------------
 
-listening_peer::listening_peer(peer_options options, int backlog)
-    : socket_(open_socket(SOCK_STREAM, options)), options_(options), port_(bind_to_loopback(socket_)) {
+listening_peer::listening_peer(carrier over, peer_options options, int backlog)
+    : socket_(open_bound(fresh_address(over), SOCK_STREAM, options)),
+      options_(options),
+      address_(bound_place(fd()).text(SOCK_STREAM)),
+      port_(bound_place(fd()).port()) {
   require(::listen(fd(), backlog) == 0, "listen");
 }
 
@@ -205,30 +291,36 @@ peer listening_peer::accept() {
   }
 }
 
-// -- udp_peer -----------------------------------------------------------------------------------------------------
+// -- datagram_peer ------------------------------------------------------------------------------------------------
 
-udp_peer::udp_peer(peer_options options)
-    : socket_(open_socket(SOCK_DGRAM, options)), options_(options), port_(bind_to_loopback(socket_)) {}
+datagram_peer::datagram_peer(datagram_carrier over, peer_options options)
+    : socket_(open_bound(fresh_address(over), SOCK_DGRAM, options)),
+      options_(options),
+      address_(bound_place(fd()).text(SOCK_DGRAM)),
+      port_(bound_place(fd()).port()) {}
 
-void udp_peer::send_to(std::uint16_t port, std::string_view payload) {
+void datagram_peer::send_to(std::uint16_t port, std::string_view payload) {
+  send_to(loopback(port).text(SOCK_DGRAM), payload);
+}
+
+void datagram_peer::send_to(const std::string& address, std::string_view payload) {
   const auto end = clock::now() + options_.deadline;
-  const auto remote = loopback(port);
-  while (::sendto(fd(), payload.data(), payload.size(), 0, generic(remote), sizeof(remote)) < 0) {
+  const auto remote = place_of(address);
+  while (::sendto(fd(), payload.data(), payload.size(), 0, remote.get(), remote.size) < 0) {
     require(would_wait(), "send_to");
     await(fd(), POLLOUT, end, "send_to");
   }
 }
 
-peer_datagram udp_peer::receive() {
+peer_datagram datagram_peer::receive() {
   const auto end = clock::now() + options_.deadline;
   std::array<char, 65'536> buffer;
-  sockaddr_in from = {};
   while (true) {
     await(fd(), POLLIN, end, "receive");
-    socklen_t size = sizeof(from);
-    const auto done = ::recvfrom(fd(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    place from;
+    const auto done = ::recvfrom(fd(), buffer.data(), buffer.size(), 0, from.get(), &from.size);
     if (done >= 0)
-      return {std::string(buffer.data(), static_cast<std::size_t>(done)), ntohs(from.sin_port)};
+      return {std::string(buffer.data(), static_cast<std::size_t>(done)), from.text(SOCK_DGRAM), from.port()};
     require(would_wait(), "receive");
   }
 }

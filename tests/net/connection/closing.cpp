@@ -18,25 +18,23 @@ bool is_coded(std::string_view got, std::uint64_t seed = 1) {
 } // namespace
 
 TEST_CASE("close with writes queued flushes all of them before FIN") {
-  for (const auto kind : {link::tcp, link::local}) {
-    stage on;
-    auto& s = on.open(kind, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
-    for (std::uint64_t i = 0; i < 8; ++i)
-      s.write(coded(100'000, i * 100'000), i + 1);
-    s.near.close();
-    on.settle();
-    CHECK(s.near.state() == connection_state::closing);
-    const auto got = read_all(on, s);
-    CHECK(got.size() == 800'000);
-    CHECK(is_coded(got));
-    CHECK(s.near.state() == connection_state::draining);
-    s.far.finish();
-    REQUIRE(on.pump_until_closed(s));
-    CHECK(s.log == std::vector<std::string>{"done 1", "done 2", "done 3", "done 4", "done 5", "done 6", "done 7",
-                                            "done 8", "closed"});
-    CHECK(s.reason == close_reason::requested);
-    CHECK_FALSE(s.cause);
-  }
+  stage on;
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  for (std::uint64_t i = 0; i < 8; ++i)
+    s.write(coded(100'000, i * 100'000), i + 1);
+  s.near.close();
+  on.settle();
+  CHECK(s.near.state() == connection_state::closing);
+  const auto got = read_all(on, s);
+  CHECK(got.size() == 800'000);
+  CHECK(is_coded(got));
+  CHECK(s.near.state() == connection_state::draining);
+  s.far.finish();
+  REQUIRE(on.pump_until_closed(s));
+  CHECK(s.log == std::vector<std::string>{"done 1", "done 2", "done 3", "done 4", "done 5", "done 6", "done 7",
+                                          "done 8", "closed"});
+  CHECK(s.reason == close_reason::requested);
+  CHECK_FALSE(s.cause);
 }
 
 TEST_CASE("close with unread input delivers everything that was written and sends no RST") {
@@ -69,7 +67,7 @@ TEST_CASE("close with unread input delivers everything that was written and send
 
 TEST_CASE("close on a paused connection neither hangs nor drops what was written") {
   stage on;
-  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 8'192}, 16'384);
   s.near.pause_reading();
   on.settle();
   s.write(coded(300'000), 1);
@@ -85,7 +83,7 @@ TEST_CASE("close on a paused connection neither hangs nor drops what was written
 
 TEST_CASE("two sides that both have much to write can both close") {
   stage on;
-  auto& a = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& a = on.open({}, true, {.receive_buffer_bytes = 8'192}, 16'384);
   a.write(coded(500'000), 1);
   a.near.close();
   // The peer reads nothing until it has written everything: only dropping input lets it come to that.
@@ -101,7 +99,7 @@ TEST_CASE("two sides that both have much to write can both close") {
   CHECK(a.received_bytes == 0);
 }
 
-TEST_CASE("close sends FIN and abort sends RST") {
+TEST_CASE("close sends FIN and abort sends RST, which a Unix peer sees as one if bytes of its were left unread") {
   stage on;
   auto& closing = on.open();
   closing.near.close();
@@ -111,16 +109,24 @@ TEST_CASE("close sends FIN and abort sends RST") {
   auto& aborted = on.open();
   aborted.near.abort();
   REQUIRE(on.pump_until_closed(aborted));
-  CHECK(aborted.far.await_end() == ending::reset);
+  CHECK(aborted.far.await_end() == ending_of_abort(on.over));
   CHECK(aborted.reason == close_reason::aborted);
   CHECK(aborted.cause == errc::aborted);
+
+  auto& unread = on.open();
+  unread.near.pause_reading();
+  on.settle();
+  unread.far.send_all("unread");
+  unread.near.abort();
+  REQUIRE(on.pump_until_closed(unread));
+  CHECK(unread.far.await_end() == ending::reset);
 }
 
 TEST_CASE("abort fails what is queued, each with the bytes that went") {
   stage on;
   connection_options options;
   options.write_high_bytes = 64u << 20;
-  auto& s = on.open(link::tcp, options, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& s = on.open(options, true, {.receive_buffer_bytes = 8'192}, 16'384);
   s.write(coded(10), 1);
   s.write(coded(8u << 20, 10), 2);
   s.write(coded(10), 3);
@@ -141,7 +147,7 @@ TEST_CASE("RST in mid-write fails the rest with the right counts") { // F8
     stage on;
     connection_options options;
     options.write_high_bytes = 64u << 20;
-    auto& s = on.open(link::tcp, options, true, {.receive_buffer_bytes = 8'192}, 16'384);
+    auto& s = on.open(options, true, {.receive_buffer_bytes = 8'192}, 16'384);
     if (how == 2)
       s.near.pause_reading();
     for (std::uint64_t i = 0; i < 20; ++i)
@@ -180,7 +186,7 @@ TEST_CASE("the second write after an RST fails as the first does") {
   stage on;
   connection_options options;
   options.allow_half_open = true;
-  auto& s = on.open(link::tcp, options);
+  auto& s = on.open(options);
   s.near.pause_reading();
   on.settle();
   s.far.send_all("unread");
@@ -203,30 +209,28 @@ TEST_CASE("the second write after an RST fails as the first does") {
 TEST_CASE("a half-open connection that only writes notices a reset") {
   connection_options options;
   options.allow_half_open = true;
-  for (const auto kind : {link::tcp, link::local}) {
-    stage on;
-    auto& s = on.open(kind, options);
-    s.far.finish();
-    REQUIRE(on.pump_until([&] { return s.near.state() == connection_state::peer_finished; }));
-    s.write(text("x"), 1);
-    on.settle();
-    CHECK(s.outcome_of(1));
-    s.far.reset();
-    if (kind == link::local)
-      s.write(text("y"), 2); // a Unix socket says so only when it is written to
-    REQUIRE(on.pump_until_closed(s));
-    CHECK(s.reason == close_reason::peer_reset);
-  }
+  stage on;
+  auto& s = on.open(options);
+  s.far.finish();
+  REQUIRE(on.pump_until([&] { return s.near.state() == connection_state::peer_finished; }));
+  s.write(text("x"), 1);
+  on.settle();
+  CHECK(s.outcome_of(1));
+  s.far.reset();
+  REQUIRE(on.pump_until_closed(s));
+  CHECK(s.reason == close_reason::peer_reset);
 }
 
 TEST_CASE("a reset that the loop has not seen yet is told as one by finish and by close") {
   stage on;
+  // shutdown(2) of a Unix socket succeeds whatever became of the peer: there only reading tells.
+  const auto tcp = on.over == carrier::tcp;
   auto& finishing = on.open();
   finishing.far.reset();
   finishing.finish(1);
   on.loop->after_turn(); // before any poll
   REQUIRE(finishing.outcome_of(1));
-  CHECK(finishing.outcome_of(1)->cause == errc::connection_reset);
+  CHECK(finishing.outcome_of(1)->cause == (tcp ? make_error_code(errc::connection_reset) : std::error_code{}));
   REQUIRE(on.pump_until_closed(finishing));
   CHECK(finishing.reason == close_reason::peer_reset);
 
@@ -234,7 +238,7 @@ TEST_CASE("a reset that the loop has not seen yet is told as one by finish and b
   closing.far.reset();
   closing.near.close();
   REQUIRE(on.pump_until_closed(closing));
-  CHECK(closing.reason == close_reason::peer_reset);
+  CHECK(closing.reason == (tcp ? close_reason::peer_reset : close_reason::requested));
 }
 
 TEST_CASE("writes after closed get their outcome, after it") {

@@ -9,11 +9,11 @@ namespace actnet::test {
 namespace {
 
 /// Sends `size` bytes each way at once, finishes both sides and checks everything.
-void exchange(stage& on, link kind, std::size_t size) {
+void exchange(stage& on, std::size_t size) {
   connection_options options;
   options.allow_half_open = true;
   options.write_high_bytes = 1u << 30;
-  auto& s = on.open(kind, options);
+  auto& s = on.open(options);
   s.check.emplace(2);
   for (std::size_t at = 0; at < size; at += size / 8)
     s.write(coded(size / 8, at, 1), at / (size / 8) + 1);
@@ -43,50 +43,45 @@ void exchange(stage& on, link kind, std::size_t size) {
 } // namespace
 
 TEST_CASE("a signal in every second call goes unnoticed") { // F5
-  for (const auto kind : {link::tcp, link::local}) {
-    faulty_system_calls kernel;
-    net::replaced_system_calls in_force{kernel};
-    {
-      stage on;
-      kernel.interrupt_every_second_call();
-      kernel.limit_write(10'000); // for more than a few of them
-      exchange(on, kind, 400'000);
-      kernel.clear_faults();
-    }
-    CHECK(kernel.injected(call::recv) + kernel.injected(call::recvmsg) > 0);
-    CHECK(kernel.injected(call::sendmsg) > 0);
-    CHECK(kernel.violations().empty());
+  faulty_system_calls kernel;
+  net::replaced_system_calls in_force{kernel};
+  {
+    stage on;
+    kernel.interrupt_every_second_call();
+    kernel.limit_write(10'000); // for more than a few of them
+    exchange(on, 400'000);
+    kernel.clear_faults();
   }
+  CHECK(kernel.injected(call::recv) + kernel.injected(call::recvmsg) > 0);
+  CHECK(kernel.injected(call::sendmsg) > 0);
+  CHECK(kernel.violations().empty());
 }
 
 TEST_CASE("reads and writes of one byte give the same result, in as many calls as bytes") { // F6
-  for (const auto blocked : {false, true})
-    for (const auto kind : {link::tcp, link::local}) {
-      CAPTURE(blocked);
-      faulty_system_calls kernel;
-      net::replaced_system_calls in_force{kernel};
-      stage on;
-      constexpr std::size_t size = 2'000;
-      kernel.limit_read(1, blocked);
-      kernel.limit_write(1, blocked);
-      exchange(on, kind, size);
-      kernel.clear_faults();
-      CHECK(kernel.bytes_out() == size);
-      CHECK(kernel.calls(call::sendmsg) <= 2 * size + 2);
-      CHECK(kernel.calls(call::recv) <= 4 * size + 16);
-    }
-}
-
-TEST_CASE("odd limits and blocking in between give the same result") { // F6
-  for (const auto kind : {link::tcp, link::local}) {
+  for (const auto blocked : {false, true}) {
+    CAPTURE(blocked);
     faulty_system_calls kernel;
     net::replaced_system_calls in_force{kernel};
     stage on;
-    kernel.limit_read(4'097, true);
-    kernel.limit_write(777, true);
-    exchange(on, kind, 400'000);
+    constexpr std::size_t size = 2'000;
+    kernel.limit_read(1, blocked);
+    kernel.limit_write(1, blocked);
+    exchange(on, size);
     kernel.clear_faults();
+    CHECK(kernel.bytes_out() == size);
+    CHECK(kernel.calls(call::sendmsg) <= 2 * size + 2);
+    CHECK(kernel.calls(call::recv) + kernel.calls(call::recvmsg) <= 4 * size + 16);
   }
+}
+
+TEST_CASE("odd limits and blocking in between give the same result") { // F6
+  faulty_system_calls kernel;
+  net::replaced_system_calls in_force{kernel};
+  stage on;
+  kernel.limit_read(4'097, true);
+  kernel.limit_write(777, true);
+  exchange(on, 400'000);
+  kernel.clear_faults();
 }
 
 TEST_CASE("readiness with nothing behind it is ignored") { // F7
@@ -109,9 +104,9 @@ TEST_CASE("readiness with nothing behind it is ignored") { // F7
 }
 
 TEST_CASE("an event for a descriptor that was closed and used again in the same batch reaches nobody") { // F7
-  stage on;
-  auto& first = on.open(link::local);
-  auto& second = on.open(link::local);
+  stage on{carrier::local}; // the only one whose numbers can be foretold
+  auto& first = on.open();
+  auto& second = on.open();
   auto* closer = &first;
   auto* victim = &second;
   subject* fresh = nullptr;
@@ -185,7 +180,8 @@ TEST_CASE("an error in reading closes with it, after everything that came before
   auto& s = on.open();
   s.far.send_all("before");
   REQUIRE(on.pump_until([&] { return s.received_bytes == 6; }));
-  kernel.fail(call::recv, EIO, {.first = 1, .count = 1, .fd = s.near.socket().fd()});
+  const auto reading = on.over == carrier::tcp ? call::recv : call::recvmsg;
+  kernel.fail(reading, EIO, {.first = 1, .count = 1, .fd = s.near.socket().fd()});
   s.far.send_all("after");
   REQUIRE(on.pump_until_closed(s));
   CHECK(s.log == std::vector<std::string>{"received", "closed"});
@@ -196,25 +192,11 @@ TEST_CASE("an error in reading closes with it, after everything that came before
 
 TEST_CASE("bytes behind a message that carries descriptors are not left waiting") {
   // A read of a Unix socket stops at such a message although more bytes wait (unix(7), SCM_RIGHTS).
-  stage on;
-  auto& s = on.open(link::local);
+  stage on{carrier::local};
+  auto& s = on.open();
   s.near.pause_reading();
   on.settle();
-  char byte = 'a';
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = space;
-  message.msg_controllen = sizeof space;
-  auto* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  const auto fd = s.far.fd();
-  std::copy_n(reinterpret_cast<const char*>(&fd), sizeof fd, reinterpret_cast<char*>(CMSG_DATA(header)));
-  REQUIRE(::sendmsg(s.far.fd(), &message, 0) == 1);
+  attach(s.far.fd(), s.far.fd(), "a");
   s.far.send_all("bcdef");
   s.near.resume_reading();
   CHECK(on.pump_until([&] { return s.received_text == "abcdef"; }));

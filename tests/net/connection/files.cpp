@@ -49,12 +49,11 @@ std::string read_while_serving(stage& on, subject& s, std::size_t size) {
 } // namespace
 
 TEST_CASE("parts of files go out among the writes, in order") {
-  const auto kind = GENERATE(link::tcp, link::local);
   const scratch_folder folder;
   const auto all = positions(1'000'000);
   const auto path = folder.file("file", all);
   stage on;
-  auto& s = on.open(kind);
+  auto& s = on.open();
   s.write(text("before "), 1);
   s.write_file(path, 2, 10, 20);
   s.write_file(path, 3, 500'000); // to the end
@@ -127,7 +126,7 @@ TEST_CASE("a file that becomes shorter on the way ends the connection, and says 
   const scratch_folder folder;
   const auto path = folder.file("file", positions(8'000'000));
   stage on;
-  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 4'096}, 4'096);
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 4'096}, 4'096);
   s.write_file(path, 1);
   s.write(text("never"), 2);
   on.settle();
@@ -145,7 +144,7 @@ TEST_CASE("a file that becomes shorter on the way ends the connection, and says 
   CHECK(s.outcome_of(2)->cause == errc::file_too_short);
   CHECK(s.reason == close_reason::error);
   CHECK(s.cause == errc::file_too_short);
-  CHECK(s.far.await_end() == ending::reset); // the peer does not take it for the whole
+  CHECK(s.far.await_end() == ending_of_abort(on.over)); // an RST is not taken for the whole
 }
 
 TEST_CASE("what is queued behind a file that breaks off does not make its end look orderly") {
@@ -158,7 +157,7 @@ TEST_CASE("what is queued behind a file that breaks off does not make its end lo
   connection_options options;
   options.allow_half_open = true;
   stage on;
-  auto& s = on.open(link::tcp, options);
+  auto& s = on.open(options);
   if (peer_finished_before) {
     s.far.finish();
     on.settle();
@@ -175,7 +174,7 @@ TEST_CASE("what is queued behind a file that breaks off does not make its end lo
     CHECK(s.outcome_of(2)->cause == errc::io_error);
   CHECK(s.reason == close_reason::error);
   CHECK(s.cause == errc::io_error);
-  CHECK(s.far.await_end() == ending::reset);
+  CHECK(s.far.await_end() == ending_of_abort(on.over));
 }
 
 TEST_CASE("a file that can neither be sent from nor read is an error") {
@@ -215,7 +214,7 @@ TEST_CASE("of many queued files one is open at a time, and none when the connect
   const scratch_folder folder;
   const auto path = folder.file("file", positions(3'000'000));
   stage on;
-  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 4'096}, 4'096);
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 4'096}, 4'096);
   on.settle();
   const auto before = open_descriptors();
   for (std::uint64_t token = 1; token <= 50; ++token)
@@ -231,11 +230,10 @@ TEST_CASE("of many queued files one is open at a time, and none when the connect
 }
 
 TEST_CASE("a peer that resets while a file is sent is no broken pipe for the process") {
-  const auto kind = GENERATE(link::tcp, link::local);
   const scratch_folder folder;
   const auto path = folder.file("file", positions(3'000'000));
   stage on;
-  auto& s = on.open(kind, {}, true, {.receive_buffer_bytes = 4'096}, 4'096);
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 4'096}, 4'096);
   s.near.pause_reading();
   s.write_file(path, 1);
   on.settle();

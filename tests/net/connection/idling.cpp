@@ -28,7 +28,7 @@ TEST_CASE("a connection whose owner keeps what it got is starved, not idle") {
   stage on;
   auto options = idle_after_a_second();
   options.read_credit_bytes = 100'000;
-  auto& s = on.open(link::local, options);
+  auto& s = on.open(options);
   s.keep = true;
   const auto all = position_stream{}.bytes(1'000'000);
   std::size_t sent = 0;
@@ -51,7 +51,7 @@ TEST_CASE("a connection whose owner keeps what it got is starved, not idle") {
 
 TEST_CASE("a paused connection whose peer goes on sending is not idle") {
   stage on;
-  auto& s = on.open(link::tcp, idle_after_a_second());
+  auto& s = on.open(idle_after_a_second());
   s.near.pause_reading();
   on.settle();
   for (int i = 0; i < 5; ++i) {
@@ -68,7 +68,7 @@ TEST_CASE("a paused connection whose peer goes on sending is not idle") {
 
 TEST_CASE("the idle time of an accepted connection starts when it is claimed") {
   stage on;
-  auto& s = on.open(link::tcp, idle_after_a_second(), false);
+  auto& s = on.open(idle_after_a_second(), false);
   on.advance(milliseconds{3'000});
   REQUIRE_FALSE(s.closed());
   s.near.claim();
@@ -85,7 +85,7 @@ TEST_CASE("an idle timeout longer than the clock can count does not close at onc
   stage on;
   connection_options endless;
   endless.idle_timeout = milliseconds::max();
-  auto& born = on.open(link::tcp, endless);
+  auto& born = on.open(endless);
   auto& changed = on.open();
   changed.near.set_idle_timeout(milliseconds::max());
   on.settle();
@@ -100,7 +100,7 @@ TEST_CASE("each queued item takes room of its own, so that tiny writes do not ge
   options.write_high_bytes = 100 * each + 1;
   options.write_low_bytes = 10 * each;
   stage on;
-  auto& s = on.open(link::tcp, options);
+  auto& s = on.open(options);
   const auto room = options.write_high_bytes / each + 1;
   for (int again = 0; again < 2; ++again) { // all of it comes back when the bytes have gone
     for (std::size_t i = 0; i < room; ++i)
@@ -118,7 +118,7 @@ TEST_CASE("a million tiny writes and flushes queue no more than the high mark") 
   connection_options options;
   options.write_high_bytes = 64 * 1024;
   stage on;
-  auto& s = on.open(link::tcp, options);
+  auto& s = on.open(options);
   const auto taken = fill(s);
   CHECK(taken > 0);
   CHECK(taken <= options.write_high_bytes / net::connection::item_overhead_bytes);

@@ -18,7 +18,7 @@ connection_options with_credit(std::uint32_t bytes) {
 
 /// Keeps everything and is sent more than the credit allows, until it starves.
 subject& starving(stage& on, const connection_options& options, std::size_t sent_bytes = 2'000'000) {
-  auto& s = on.open(link::local, options);
+  auto& s = on.open(options);
   s.keep = true;
   s.check.emplace();
   const auto all = position_stream{}.bytes(sent_bytes);
@@ -46,7 +46,7 @@ TEST_CASE("payloads that are held stop reading at the credit, plus one read bloc
 
 TEST_CASE("payloads dropped on the loop let reading go on, and the account comes back to nothing") {
   stage on;
-  auto& s = on.open(link::local, with_credit(200'000));
+  auto& s = on.open(with_credit(200'000));
   s.keep = true;
   s.check.emplace();
   const auto all = position_stream{}.bytes(3'000'000);
@@ -69,7 +69,7 @@ TEST_CASE("payloads dropped on the loop let reading go on, and the account comes
 
 TEST_CASE("a large read is charged by its block, and one byte of it pays for all of it") {
   stage on;
-  auto& s = on.open(link::local, with_credit(1'000'000));
+  auto& s = on.open(with_credit(1'000'000));
   s.keep = true;
   s.far.send_all(position_stream{}.bytes(3'000));
   REQUIRE(on.pump_until([&] { return s.received_bytes == 3'000; }));
@@ -87,7 +87,7 @@ TEST_CASE("a large read is charged by its block, and one byte of it pays for all
 
 TEST_CASE("detach gives the credit back and keeps the bytes") {
   stage on;
-  auto& s = on.open(link::local, with_credit(100'000));
+  auto& s = on.open(with_credit(100'000));
   std::vector<net::bytes> own;
   s.keep = true;
   s.when_received = [&] {
@@ -127,10 +127,10 @@ TEST_CASE("payloads may outlive their connection and its loop") {
 
 TEST_CASE("a write of received payloads to another connection returns the credit when the kernel took them") {
   stage on;
-  auto& from = on.open(link::local, with_credit(100'000));
+  auto& from = on.open(with_credit(100'000));
   connection_options options;
   options.write_high_bytes = 64u << 20;
-  auto& to = on.open(link::tcp, options, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& to = on.open(options, true, {.receive_buffer_bytes = 8'192}, 16'384);
   from.keep = true;
   from.when_received = [&] {
     to.write(std::move(from.kept.back()));
@@ -173,7 +173,7 @@ TEST_CASE("a pause while starved, and a close while starved, are served") {
 
 TEST_CASE("a reset while starved is noticed at once and the rest is delivered when the credit returns") {
   stage on;
-  auto& s = on.open(link::tcp, with_credit(64));
+  auto& s = on.open(with_credit(64));
   s.keep = true;
   s.far.send_all("first");
   REQUIRE(on.pump_until([&] { return s.near.starved(); }));
@@ -238,7 +238,7 @@ TEST_CASE("credit given back by other threads never leaves a sleeping loop aslee
   // a failure.
   constexpr std::size_t total = 24u << 20;
   stage on;
-  auto& s = on.open(link::local, with_credit(1'000));
+  auto& s = on.open(with_credit(1'000));
   s.check.emplace();
   std::mutex mutex;
   std::vector<net::bytes> handed;

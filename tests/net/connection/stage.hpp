@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/baseline.hpp"
+#include "support/carrier.hpp"
 #include "support/catch.hpp"
 #include "support/peer.hpp"
 #include "support/position_stream.hpp"
@@ -29,8 +30,6 @@ using net::connection_options;
 using net::connection_state;
 using net::errc;
 using std::chrono::milliseconds;
-
-enum class link { tcp, local };
 
 inline net::bytes text(std::string_view s) {
   return net::bytes::copy(s);
@@ -169,10 +168,10 @@ class subject final : public net::connection_owner {
   }
 };
 
-/// Leaves no descriptor behind, or the test fails.
+/// Its connections run over each carrier in turn, unless one is said. Leaves no descriptor behind, or the test fails.
 class stage {
  public:
-  explicit stage(bool real_time = false) {
+  explicit stage(carrier kind = each_carrier(), bool real_time = false) : over(kind) {
     auto made =
         net::loop::make({.time = real_time ? nullptr : &clock, .make_backend = {}, .turn_alarm = milliseconds{0}});
     REQUIRE(made);
@@ -185,20 +184,18 @@ class stage {
     settle();
   }
 
-  subject& open(link kind = link::tcp, const connection_options& options = {}, bool claimed = true,
-                peer_options theirs = {}, std::size_t send_buffer_bytes = 0) {
+  subject& open(const connection_options& options = {}, bool claimed = true, peer_options theirs = {},
+                std::size_t send_buffer_bytes = 0) {
     std::optional<net::stream_socket> ours;
     std::optional<peer> other;
-    if (kind == link::local) {
+    if (over == carrier::local) {
       auto both = net::stream_socket::pair();
       REQUIRE(both);
       ours = std::move(both->first);
-      other.emplace(descriptor{both->second.release()}, theirs);
+      other.emplace(descriptor{both->second.release()}, theirs, ours->fd());
     } else {
       listening_peer listener{theirs};
-      const auto where = net::endpoint::parse("127.0.0.1:" + std::to_string(listener.port()));
-      REQUIRE(where);
-      auto begun = net::stream_socket::begin_connect(*where, {}, {});
+      auto begun = net::stream_socket::begin_connect(*net::endpoint::parse(listener.address()), {}, {});
       REQUIRE(begun);
       ours = std::move(begun->socket);
       other = listener.accept();
@@ -258,10 +255,12 @@ class stage {
   baseline before_;
 
  public:
+  const carrier over;
   net::manual_clock clock;
   std::unique_ptr<net::loop> loop;
 
  private:
+  said_carrier said_{over};
   std::vector<std::unique_ptr<subject>> subjects_;
 };
 

@@ -7,7 +7,7 @@ TEST_CASE("an idle connection is closed at its timeout and not before") {
   stage on;
   connection_options options;
   options.idle_timeout = milliseconds{1'000};
-  auto& s = on.open(link::tcp, options);
+  auto& s = on.open(options);
   on.advance(milliseconds{999});
   CHECK_FALSE(s.closed());
   on.advance(milliseconds{1});
@@ -23,7 +23,7 @@ TEST_CASE("a byte in either direction moves the idle timeout, without a timer be
     stage on;
     connection_options options;
     options.idle_timeout = milliseconds{1'000};
-    auto& s = on.open(link::tcp, options);
+    auto& s = on.open(options);
     for (int i = 0; i < 5; ++i) {
       on.advance(milliseconds{900});
       REQUIRE_FALSE(s.closed());
@@ -48,8 +48,8 @@ TEST_CASE("a loop that was held up for long closes nobody whose bytes came meanw
   stage on;
   connection_options options;
   options.idle_timeout = milliseconds{1'000};
-  auto& active = on.open(link::tcp, options);
-  auto& silent = on.open(link::tcp, options);
+  auto& active = on.open(options);
+  auto& silent = on.open(options);
   active.far.send_all("I am here");
   on.clock.advance(milliseconds{2'000});
   on.settle();
@@ -64,7 +64,7 @@ TEST_CASE("that holds also for more connections than the backend looks at in one
   options.idle_timeout = milliseconds{1'000};
   std::vector<subject*> active;
   for (int i = 0; i < 300; ++i)
-    active.push_back(&on.open(link::local, options));
+    active.push_back(&on.open(options));
   for (auto each : active)
     each->far.send_all("I am here");
   on.clock.advance(milliseconds{2'000});
@@ -79,14 +79,14 @@ TEST_CASE("an idle connection with bytes that did not go is reset, so that its p
   stage on;
   connection_options options;
   options.idle_timeout = milliseconds{1'000};
-  auto& s = on.open(link::tcp, options, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& s = on.open(options, true, {.receive_buffer_bytes = 8'192}, 16'384);
   s.write(coded(8u << 20), 1);
   on.settle();
   on.advance(milliseconds{1'000});
   REQUIRE(s.closed());
   CHECK(s.reason == close_reason::idle);
   CHECK(s.outcome_of(1)->cause == errc::idle);
-  CHECK(s.far.await_end() == ending::reset);
+  CHECK(s.far.await_end() == ending_of_abort(on.over));
 }
 
 TEST_CASE("the idle timeout can be changed and turned off while the connection lives") {
@@ -107,8 +107,8 @@ TEST_CASE("the idle timeout can be changed and turned off while the connection l
 
 TEST_CASE("an accepted connection that nobody claims is aborted at the handshake deadline") {
   stage on;
-  auto& unclaimed = on.open(link::tcp, {}, false);
-  auto& claimed = on.open(link::tcp, {}, false);
+  auto& unclaimed = on.open({}, false);
+  auto& claimed = on.open({}, false);
   on.advance(milliseconds{4'999});
   CHECK_FALSE(unclaimed.closed());
   claimed.near.claim();
@@ -143,7 +143,7 @@ TEST_CASE("a deadline closes also who is active, unless it is moved or lifted") 
 
 TEST_CASE("a peer that takes nothing while we close is reset at the close timeout") {
   stage on;
-  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 8'192}, 16'384);
   s.write(coded(8u << 20), 1);
   s.near.close();
   on.settle();
@@ -154,12 +154,12 @@ TEST_CASE("a peer that takes nothing while we close is reset at the close timeou
   CHECK(s.reason == close_reason::requested);
   CHECK(s.cause == errc::timed_out);
   CHECK(s.outcome_of(1)->cause == errc::timed_out);
-  CHECK(s.far.await_end() == ending::reset);
+  CHECK(s.far.await_end() == ending_of_abort(on.over));
 }
 
 TEST_CASE("progress while closing moves the close timeout") {
   stage on;
-  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 8'192}, 16'384);
   s.write(coded(2u << 20), 1);
   s.near.close();
   std::string got;
@@ -174,7 +174,7 @@ TEST_CASE("progress while closing moves the close timeout") {
 
 TEST_CASE("a peer that never ends is left at the close timeout, with all that was written") {
   stage on;
-  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}); // most of it still waits in our kernel
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 8'192}); // most of it still waits in our kernel
   s.write(coded(100'000), 1);
   s.near.close();
   on.settle();
@@ -190,7 +190,7 @@ TEST_CASE("a peer that never ends is left at the close timeout, with all that wa
 
 TEST_CASE("a peer that takes no byte of what is queued is closed at the write stall") {
   stage on;
-  auto& s = on.open(link::tcp, {}, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 8'192}, 16'384);
   on.advance(std::chrono::minutes{5}); // the stall counts from the write on
   s.write(coded(8u << 20), 1);
   on.settle();
@@ -214,9 +214,9 @@ TEST_CASE("a timeout of zero is off") {
   stage on;
   connection_options options;
   options.handshake_deadline = options.close_timeout = options.write_stall = milliseconds{0};
-  auto& unclaimed = on.open(link::tcp, options, false);
-  auto& stalled = on.open(link::tcp, options, true, {.receive_buffer_bytes = 8'192}, 16'384);
-  auto& draining = on.open(link::tcp, options);
+  auto& unclaimed = on.open(options, false);
+  auto& stalled = on.open(options, true, {.receive_buffer_bytes = 8'192}, 16'384);
+  auto& draining = on.open(options);
   stalled.write(coded(8u << 20), 1);
   draining.near.close();
   on.settle();

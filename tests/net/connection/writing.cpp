@@ -18,7 +18,7 @@ connection_options small_queue() {
 
 /// A connection whose kernel buffers are full and whose queue is empty.
 subject& stuffed(stage& on, const connection_options& options) {
-  auto& s = on.open(link::tcp, options, true, {.receive_buffer_bytes = 4'096}, 4'096);
+  auto& s = on.open(options, true, {.receive_buffer_bytes = 4'096}, 4'096);
   const auto chunk = std::vector<std::byte>(1'000);
   do {
     s.write(net::bytes::copy(chunk));
@@ -89,7 +89,7 @@ TEST_CASE("refusals give back what they reserved, whatever the cause") {
   stage on;
   auto options = small_queue();
   options.allow_half_open = true;
-  auto& s = on.open(link::tcp, options);
+  auto& s = on.open(options);
   s.finish(1);
   for (std::uint64_t i = 0; i < 100; ++i)
     s.write(coded(30'000), 10 + i); // finished, not full
@@ -185,7 +185,7 @@ TEST_CASE("room in the queue can be reserved from many threads, exactly to the m
   stage on;
   connection_options options;
   options.write_high_bytes = 1'000'000;
-  auto& s = on.open(link::tcp, options);
+  auto& s = on.open(options);
   std::atomic<int> granted{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i)

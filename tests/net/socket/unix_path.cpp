@@ -2,19 +2,22 @@
 #include "actnet/net/socket/unix_path.hpp"
 
 #include "actnet/net/error.hpp"
-#include "net/socket/loopback.hpp"
+#include "net/socket/stale_path.hpp"
 #include "support/baseline.hpp"
 #include "support/descriptor.hpp"
+#include "support/faulty_system_calls.hpp"
+#include "support/peer.hpp"
 #include "support/scratch_folder.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
+#include <grp.h>
 #include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include <atomic>
+#include <cerrno>
 #include <filesystem>
-#include <thread>
+#include <optional>
 
 using namespace actnet::net;
 using namespace actnet::test;
@@ -22,32 +25,27 @@ namespace fs = std::filesystem;
 
 namespace {
 
-errc open_error(const endpoint& where) {
-  if (where.transport() == transport::unix_datagram) {
-    const auto opened = datagram_socket::open(where, {});
-    return opened ? errc::none : static_cast<errc>(opened.error().value());
-  }
-  const auto opened = listener_socket::open(where, {});
-  return opened ? errc::none : static_cast<errc>(opened.error().value());
-}
-
-/// A socket file that nobody answers on, as a killed server leaves it.
-void leave_behind(const std::string& path, int type = SOCK_STREAM) {
-  descriptor gone{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  REQUIRE(::bind(gone.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-}
-
-endpoint at(const std::string& path, transport kind) {
-  return kind == transport::unix_stream ? endpoint::unix_stream(path) : endpoint::unix_datagram(path);
-}
-
 unsigned mode_of(const std::string& path) {
   struct stat about {};
   REQUIRE(::stat(path.c_str(), &about) == 0);
   return about.st_mode & 07777;
+}
+
+/// What `ask` answers in a process of its own, as a user without rights if we are root.
+template <class Ask>
+errc without_rights(Ask ask) {
+  const auto child = ::fork();
+  if (child == 0) {
+    constexpr uid_t nobody = 65'534;
+    if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0))
+      ::_exit(255);
+    ::_exit(static_cast<int>(ask()));
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  REQUIRE(WEXITSTATUS(status) != 255);
+  return static_cast<errc>(WEXITSTATUS(status));
 }
 
 class with_umask {
@@ -165,51 +163,65 @@ TEST_CASE("a folder that is missing, and one without permission, are told apart"
   CHECK(open_error(endpoint::unix_stream(folder / "none/socket")) == errc::no_such_path);
   CHECK(open_error(endpoint::unix_stream(folder.file("file", "") + "/socket")) == errc::no_such_path);
   CHECK(open_error(endpoint::unix_stream(std::string(109, 'x'))) == errc::invalid_argument);
-  if (::geteuid() == 0)
-    return; // who may everything
-  fs::permissions(folder / "", fs::perms::owner_read | fs::perms::owner_exec);
-  CHECK(open_error(endpoint::unix_stream(folder / "socket")) == errc::permission_denied);
+  CHECK(is_unlocked(folder));
+}
+
+TEST_CASE("without the right to write in the folder no path is bound and none is taken over", "[unix]") {
+  const auto kind = GENERATE(transport::unix_stream, transport::unix_datagram);
+  baseline before;
+  const scratch_folder folder;
+  const auto fresh = folder / "fresh", left = folder / "left";
+  leave_behind(left);
+  fs::permissions(left, fs::perms::all); // who may connect sees that it is stale
+  const auto error_at = [&](const std::string& path) {
+    return without_rights([&] { return open_error(at(path, kind)); });
+  };
+  const auto read_only = fs::perms(0555);
+  fs::permissions(folder / "", read_only);
+  CHECK(error_at(fresh) == errc::permission_denied);
+  CHECK(error_at(left) == errc::address_in_use);
+  if (::geteuid() == 0) {
+    fs::permissions(folder / "", fs::perms::owner_all);
+    CHECK(error_at(fresh) == errc::permission_denied);
+    fs::permissions(folder / "", fs::perms(01777)); // where everybody may write, each has files of his own
+    CHECK(error_at(fresh) == errc::none);
+    CHECK(error_at(left) == errc::address_in_use);
+    fs::permissions(left, fs::perms::owner_all);
+    CHECK(error_at(left) == errc::address_in_use); // who may not connect cannot know
+  }
   fs::permissions(folder / "", fs::perms::owner_all);
+  CHECK(fs::exists(left));
+  CHECK_FALSE(fs::exists(fresh));
 }
 
-TEST_CASE("of many that begin at once on a dead server's path exactly one gets it", "[unix]") {
+TEST_CASE("a listener that fails after it was bound leaves no file", "[unix]") {
   baseline before;
   const scratch_folder folder;
-  const auto path = folder / "socket";
-  for (int round = 0; round < 50; ++round) {
-    leave_behind(path);
-    std::atomic<int> ready{0}, opened{0}, ended{0};
-    std::vector<std::thread> starters;
-    for (int i = 0; i < 4; ++i)
-      starters.emplace_back([&] {
-        ++ready;
-        while (ready < 4) {
-        }
-        const auto mine = listener_socket::open(endpoint::unix_stream(path), {});
-        opened += mine.has_value();
-        ++ended;
-        while (ended < 4) { // nobody leaves before all have tried
-        }
-      });
-    for (auto& each : starters)
-      each.join();
-    REQUIRE(opened == 1);
-    REQUIRE_FALSE(fs::exists(path));
-  }
+  faulty_system_calls kernel;
+  const replaced_system_calls replaced(kernel);
+  kernel.fail(call::listen, EADDRINUSE);
+  CHECK(open_error(endpoint::unix_stream(folder / "socket")) == errc::address_in_use);
+  CHECK_FALSE(fs::exists(folder / "socket"));
+  CHECK(is_unlocked(folder));
 }
 
-TEST_CASE("while somebody else holds the folder's lock, a dead server's path is not touched", "[unix]") {
+TEST_CASE("a stream that connects from a path owns it, until another one wants it: nobody answers there", "[unix]") {
   baseline before;
   const scratch_folder folder;
-  const auto path = folder / "socket";
-  leave_behind(path);
-  {
-    const descriptor lock{::open((folder / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    REQUIRE(::flock(lock.fd(), LOCK_EX) == 0);
-    CHECK(open_error(endpoint::unix_stream(path)) == errc::address_in_use); // after 100 ms
-    CHECK(open_error(endpoint::unix_stream(folder / "new")) == errc::none); // nothing is in the way
+  const auto here = endpoint::unix_stream(folder / "here");
+  leave_behind(here.path());
+  auto listener = listen_on(endpoint::unix_stream(folder / "there"));
+  std::optional<stream_socket> streams[2];
+  for (auto& each : streams) {
+    auto begun = stream_socket::begin_connect(*listener.local_endpoint(), here, {});
+    REQUIRE(begun);
+    CHECK(listener.accept()->peer == here);
+    each = std::move(begun->socket);
   }
-  CHECK(open_error(endpoint::unix_stream(path)) == errc::none);
+  streams[0].reset();
+  CHECK(fs::exists(here.path())); // the second one's
+  streams[1].reset();
+  CHECK_FALSE(fs::exists(here.path()));
 }
 
 TEST_CASE("abstract and unnamed sockets have no file", "[unix]") {
@@ -244,21 +256,7 @@ TEST_CASE("descriptors that a Unix peer attaches are closed when its bytes are r
   const descriptor theirs{ends[0]}, watched{tube[0]};
   {
     descriptor attached{tube[1]};
-    char byte = 'x';
-    iovec part{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    auto* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    const int fd = attached.fd();
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    REQUIRE(::sendmsg(theirs.fd(), &message, 0) == 1);
+    attach(theirs.fd(), attached.fd(), "x");
   }
   char end = 0;
   CHECK(::read(watched.fd(), &end, 1) == -1); // it is on its way: nobody has closed it yet

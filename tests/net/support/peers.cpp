@@ -4,6 +4,8 @@
 #include "support/catch.hpp"
 #include "support/position_stream.hpp"
 
+#include <sys/socket.h>
+
 #include <optional>
 #include <stdexcept>
 
@@ -37,6 +39,32 @@ TEST_CASE("a reset is told from an end", "[support]") {
 
   half_closing_peer finishing(server.port());
   CHECK(server.accept().await_end() == ending::finished);
+}
+
+TEST_CASE("a Unix peer resets by leaving a byte unread, unless the other end has finished", "[support]") {
+  baseline before;
+  for (const auto other_finished : {false, true}) {
+    int both[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) == 0);
+    peer other{descriptor{both[0]}};
+    peer resetting{descriptor{both[1]}, {}, both[0]};
+    resetting.send_all("last words");
+    if (other_finished)
+      other.finish();
+    resetting.reset();
+    CHECK(other.read_exactly(10) == "last words");
+    CHECK(other.await_end() == (other_finished ? ending::finished : ending::reset));
+  }
+}
+
+TEST_CASE("peers meet at their addresses", "[support]") {
+  baseline before;
+  const auto over = GENERATE(carrier::tcp, carrier::local);
+  listening_peer server(over);
+  CHECK(server.address().starts_with(over == carrier::tcp ? "127.0.0.1:" : "unix:@"));
+  peer client(server.address());
+  client.send_all("hello");
+  CHECK(server.accept().read_exactly(5) == "hello");
 }
 
 TEST_CASE("a resetting peer resets when it is destroyed", "[support]") {
@@ -122,12 +150,14 @@ TEST_CASE("a bounded flood ends and leaves the connection to the caller", "[supp
 
 TEST_CASE("datagrams keep their size and sender", "[support]") {
   baseline before;
-  udp_peer one;
-  udp_peer other;
-  one.send_to(other.port(), "hello");
-  one.send_to(other.port(), "");
+  const auto over = GENERATE(datagram_carrier::udp, datagram_carrier::local);
+  datagram_peer one(over);
+  datagram_peer other(over);
+  one.send_to(other.address(), "hello");
+  one.send_to(other.address(), "");
   const auto first = other.receive();
   CHECK(first.payload == "hello");
+  CHECK(first.from == one.address());
   CHECK(first.from_port == one.port());
   CHECK(other.receive().payload.empty());
 }

@@ -1,0 +1,206 @@
+// Connections that come and go by the hundred (fault F13): the limit holds at every instant, a bystander loses nothing,
+// and nothing is left over.
+#include "support/actor_world.hpp"
+#include "support/position_stream.hpp"
+
+#include "actnet/net/socket/system_calls.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+#include <thread>
+
+using namespace actnet;
+using namespace actnet::test;
+
+namespace {
+
+/// Follows every accepted descriptor from accept4 to close.
+class accept_book final : public net::system_calls {
+ public:
+  int accept4(int fd, sockaddr* address, socklen_t* size, int flags) noexcept override {
+    std::lock_guard guard{mutex_}; // a close elsewhere comes before or after, never between
+    const auto made = system_calls::accept4(fd, address, size, flags);
+    if (made >= 0) {
+      open_.insert(made);
+      most_ = std::max(most_, open_.size());
+      ++accepted_;
+    }
+    return made;
+  }
+  int close(int fd) noexcept override {
+    std::lock_guard guard{mutex_};
+    open_.erase(fd);
+    return system_calls::close(fd);
+  }
+
+  std::size_t open() const {
+    std::lock_guard guard{mutex_};
+    return open_.size();
+  }
+  std::size_t most() const {
+    std::lock_guard guard{mutex_};
+    return most_;
+  }
+  std::size_t accepted() const {
+    std::lock_guard guard{mutex_};
+    return accepted_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<int> open_;
+  std::size_t most_ = 0;
+  std::size_t accepted_ = 0;
+};
+
+/// Greets, then echoes. The greeting lies unread at a Unix peer that leaves without a word, whose close is then a
+/// reset.
+class greeting_echo final : public handler {
+ public:
+  static constexpr std::string_view greeting = "hello";
+
+  greeting_echo(caf::actor_config& cfg, connection c, std::shared_ptr<std::atomic<std::size_t>> closed)
+      : handler(cfg), peer_(std::move(c)), closed_(std::move(closed)) {
+    peer_.write(greeting);
+  }
+
+  caf::behavior make_behavior() override {
+    return {[this](const stream::received& r) { peer_.write(r.payload); },
+            [this](const stream::closed& c) {
+              ++*closed_;
+              quit(c.cause);
+            }};
+  }
+
+ private:
+  connection peer_;
+  std::shared_ptr<std::atomic<std::size_t>> closed_;
+};
+
+/// A connection that echoes all the time, in a thread of its own.
+class bystander {
+ public:
+  explicit bystander(const std::string& address) : peer_(address) {
+    greeted_ = peer_.read_exactly(greeting_echo::greeting.size()) == greeting_echo::greeting;
+    thread_ = std::thread{[this] { run(); }};
+  }
+  ~bystander() { stop(); }
+
+  /// What it got wrong, or nothing.
+  std::string stop() {
+    stopped_ = true;
+    if (thread_.joinable())
+      thread_.join();
+    return greeted_ ? trouble_ : "no greeting";
+  }
+
+  std::uint64_t rounds() const { return rounds_; }
+
+ private:
+  void run() {
+    try {
+      const position_stream out{7};
+      position_checker in{7};
+      while (!stopped_) {
+        peer_.send_all(out.bytes(1'000, rounds_ * 1'000));
+        const auto echo = peer_.read_exactly(1'000);
+        if (!in.feed(std::as_bytes(std::span{echo}))) {
+          trouble_ = "other bytes";
+          return;
+        }
+        ++rounds_;
+      }
+    } catch (const std::exception& e) {
+      trouble_ = e.what();
+    }
+  }
+
+  peer peer_;
+  bool greeted_ = false;
+  std::atomic<bool> stopped_{false};
+  std::atomic<std::uint64_t> rounds_{0};
+  std::string trouble_;
+  std::thread thread_;
+};
+
+peer& first_with_input(std::vector<peer>& all) {
+  std::vector<pollfd> waiting;
+  for (const auto& each : all)
+    waiting.push_back({each.fd(), POLLIN, 0});
+  REQUIRE(::poll(waiting.data(), waiting.size(), 10'000) > 0);
+  const auto found = std::find_if(waiting.begin(), waiting.end(), [](const pollfd& p) { return p.revents != 0; });
+  return all[static_cast<std::size_t>(found - waiting.begin())];
+}
+
+} // namespace
+
+TEST_CASE("connections that come and go by the hundred stay within the limit and disturb nobody", "[churn]") { // F13
+  struct layout {
+    std::size_t loops;
+    actnet::shard shard;
+  };
+  const auto l = GENERATE(layout{1, shard::round_robin}, layout{2, shard::round_robin}, layout{2, shard::reuse_port});
+  const auto over = each_carrier();
+  const said_carrier said{over};
+  constexpr std::size_t limit = 10, at_once = 300;
+  accept_book calls;
+  const net::replaced_system_calls replaced{calls};
+  actor_world world{l.loops};
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  const auto closed = std::make_shared<std::atomic<std::size_t>>(0);
+  listen_options options;
+  options.max_connections = limit;
+  options.shard = l.shard;
+  listener server;
+  world.in(boss, [&](probe& self) { server = self.listen(fresh_address(over), options).each<greeting_echo>(closed); });
+  log->expect("listening");
+  const auto there = world.address_of(boss);
+  world.ask<caf::ok_atom>(server, resume_accepting{}); // whoever asks is there from now on
+  const auto actors = world.live_actors();
+  {
+    bystander calm{there};
+    std::size_t come = 1;
+    const auto crowd = [&] {
+      std::vector<peer> peers;
+      for (std::size_t i = 0; i < at_once; ++i)
+        peers.emplace_back(there);
+      come += at_once;
+      return peers;
+    };
+    for (int round = 0; round < 3; ++round) {
+      for (auto& each : crowd()) // most of them while they wait for their turn
+        each.reset();
+      crowd(); // and these with an ordinary end
+      CHECK(world.ask<caf::ok_atom>(server, pause_accepting{}).first);
+      auto before_accept = crowd();
+      for (std::size_t i = 0; i < before_accept.size(); ++i)
+        i % 2 == 0 ? before_accept[i].reset() : before_accept[i].close();
+      CHECK(world.ask<caf::ok_atom>(server, resume_accepting{}).first);
+      auto busy = crowd(); // each gets its answer, limit by limit
+      for (auto& each : busy)
+        each.send_all("x");
+      while (!busy.empty()) { // in the order in which they were accepted, by whichever shard
+        auto& each = first_with_input(busy);
+        CHECK(each.read_exactly(6) == "hellox");
+        each.reset();
+        std::swap(each, busy.back());
+        busy.pop_back();
+      }
+    }
+    CHECK(eventually([&] { return calls.open() == 1; }));
+    CHECK(calls.most() == limit);
+    CHECK(calls.accepted() == come);
+    CHECK(eventually([&] { return *closed == come - 1; }));
+    peer fresh{there};
+    CHECK(fresh.read_exactly(5) == "hello");
+    const auto rounds = calm.rounds();
+    CHECK(eventually([&] { return calm.rounds() > rounds; }));
+    CHECK(calm.stop() == "");
+  }
+  CHECK(eventually([&] { return calls.open() == 0; }));
+  CHECK(eventually([&] { return world.live_actors() == actors; }));
+}

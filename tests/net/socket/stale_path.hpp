@@ -1,0 +1,47 @@
+// What the tests of Unix paths share: paths of the dead, and opening a socket there.
+#pragma once
+
+#include "net/socket/loopback.hpp"
+#include "support/descriptor.hpp"
+#include "support/scratch_folder.hpp"
+
+#include "actnet/net/error.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <string>
+
+namespace actnet::test {
+
+inline net::errc open_error(const net::endpoint& where) {
+  if (where.transport() == net::transport::unix_datagram) {
+    const auto opened = net::datagram_socket::open(where, {});
+    return opened ? net::errc::none : static_cast<net::errc>(opened.error().value());
+  }
+  const auto opened = net::listener_socket::open(where, {});
+  return opened ? net::errc::none : static_cast<net::errc>(opened.error().value());
+}
+
+/// A socket file that nobody answers on, as a killed server leaves it.
+inline void leave_behind(const std::string& path, int type = SOCK_STREAM) {
+  descriptor gone{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  REQUIRE(::bind(gone.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+}
+
+inline net::endpoint at(const std::string& path, net::transport kind) {
+  return kind == net::transport::unix_stream ? net::endpoint::unix_stream(path) : net::endpoint::unix_datagram(path);
+}
+
+/// Whether nobody holds the folder's lock.
+inline bool is_unlocked(const scratch_folder& folder) {
+  const descriptor lock{::open((folder / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  return ::flock(lock.fd(), LOCK_EX | LOCK_NB) == 0;
+}
+
+} // namespace actnet::test
