@@ -7,3 +7,4 @@
 #include "actnet/actors/messages.hpp"
 #include "actnet/actors/open.hpp"
 #include "actnet/actors/run.hpp"
+#include "actnet/actors/supervision/supervisor.hpp"

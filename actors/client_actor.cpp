@@ -93,7 +93,9 @@ void client_actor::on_connected(std::error_code cause) noexcept {
 }
 
 void client_actor::on_timer(net::time_point now) noexcept {
-  if (connecting() && channel_ == net::channel::none && (!give_up_at_ || now < *give_up_at_)) {
+  if (std::exchange(waits_, false)) {
+    connect(*birth_.only_remote, birth_.options.deadline, {birth_.owner, caf::make_message_id()});
+  } else if (connecting() && channel_ == net::channel::none && (!give_up_at_ || now < *give_up_at_)) {
     attempt();
   } else if (connecting()) {
     stop_attempt();
@@ -114,9 +116,24 @@ void client_actor::stop_attempt() noexcept {
 
 void client_actor::fail(std::error_code cause) {
   socket_.close();
+  if (reconnects()) {
+    asked_.reset();
+    reconnect_later(make_error(cause));
+    return;
+  }
   last_cause_ = cause;
   refuse(*std::exchange(asked_, std::nullopt), remote_, make_error(cause));
   finish_if_done();
+}
+
+void client_actor::reconnect_later(const caf::error& cause) {
+  const auto now = home().loop().now();
+  if (!delays_)
+    delays_.emplace(*birth_.options.reconnect);
+  const auto delay = delays_->next(connected_at_ == net::time_point{} ? now : std::exchange(connected_at_, {}), now);
+  waits_ = true;
+  home().loop().timers().arm(*this, net::later(now, delay));
+  send(birth_.owner, caf::make_message_id(), reconnecting{*birth_.only_remote, cause, delay});
 }
 
 void client_actor::refuse(const pending_request& whom, const net::endpoint& remote, const caf::error& cause) {
@@ -140,6 +157,7 @@ void client_actor::hand_over() {
   } else {
     const auto id = asked.id.is_request() ? asked.id.response_id() : caf::make_message_id();
     send(asked.sender, id, connected{opened, std::move(local), remote_});
+    connected_at_ = home().loop().now();
   }
   finish_if_done();
 }
@@ -147,10 +165,14 @@ void client_actor::hand_over() {
 // -- ending ------------------------------------------------------------------------------------------
 
 void client_actor::finish_if_done() {
-  if (ended() || connecting() || (!draining_ && !birth_.only_remote))
+  if (ended() || connecting() || waits_ || (!draining_ && !birth_.only_remote))
     return;
   if (count_->await_end(caf::strong_actor_ptr{ctrl()}))
     return; // `slot_returned` brings us back here
+  if (reconnects()) {
+    reconnect_later({});
+    return;
+  }
   home().loop().timers().cancel(*this);
   for (const auto& request : drain_requests_)
     answer(request, caf::ok_atom_v);
@@ -167,6 +189,8 @@ void client_actor::let_go() {
 }
 
 void client_actor::drain_for(std::chrono::milliseconds deadline) {
+  birth_.options.reconnect.reset();
+  waits_ = false;
   if (connecting()) {
     stop_attempt();
     fail(errc::cancelled);
@@ -216,9 +240,13 @@ void client_actor::on_message(caf::mailbox_element& command) {
     else
       connect(order.remote, order.deadline.value_or(birth_.options.deadline), std::move(asked));
   } else if (content.match_elements<cancel_connect>()) {
+    birth_.options.reconnect.reset();
     if (connecting()) {
       stop_attempt();
       fail(errc::cancelled);
+    } else if (std::exchange(waits_, false)) {
+      refuse({birth_.owner, caf::make_message_id()}, *birth_.only_remote, make_error(errc::cancelled));
+      finish_if_done();
     }
     answer(command, caf::ok_atom_v);
   } else if (content.match_elements<drain>()) {

@@ -45,6 +45,8 @@ class client_actor final : public lean_actor, private net::connect_target, priva
   void on_timer(net::time_point now) noexcept override;
 
   bool connecting() const noexcept { return asked_.has_value(); }
+  bool reconnects() const noexcept { return birth_.only_remote && birth_.options.reconnect && !draining_; }
+  void reconnect_later(const caf::error& cause);
   void connect(const net::endpoint& remote, std::chrono::milliseconds deadline, pending_request asked);
   void attempt();
   void stop_attempt() noexcept;
@@ -62,6 +64,9 @@ class client_actor final : public lean_actor, private net::connect_target, priva
   net::endpoint remote_;
   net::stream_socket socket_;
   net::channel channel_ = net::channel::none;
+  std::optional<backoff> delays_;
+  net::time_point connected_at_{};
+  bool waits_ = false; // for the next attempt
   bool draining_ = false;
   bool aborted_ = false; // the connections were, at the drain's deadline
   std::error_code last_cause_;

@@ -410,6 +410,11 @@ typename Inspector::result_type inspect(Inspector& f, connect_failed& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, reconnecting& x) {
+  return f(caf::meta::type_name("actnet::reconnecting"), x.remote, x.cause, x.in);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, bound& x) {
   return f(caf::meta::type_name("actnet::bound"), x.socket, x.local);
 }

@@ -2,6 +2,7 @@
 
 #include "actnet/actors/errors.hpp"
 #include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/supervision/tree.hpp"
 
 #include <caf/actor_registry.hpp>
 #include <caf/exit_reason.hpp>
@@ -64,6 +65,9 @@ caf::behavior main_actor::make_behavior() {
         begun_ = true;
         end_if_alone();
       },
+      [this](print_tree) {
+        look_at_tree({}, [this](const tree_node& root) { std::cerr << to_text(root) << std::flush; });
+      },
       [this](const listening& l) { tell_of(l.local); },
       [this](const bound& b) { tell_of(b.local); },
       [this](const listen_failed& f) { give_up("listen on", f.local, f.cause); },
@@ -94,7 +98,7 @@ void main_actor::give_up(const char* what, const net::endpoint& where, const caf
 }
 
 void main_actor::child_failed_to_start(const std::string& path, started_child::nature is, const caf::error& cause) {
-  if (is != started_child::nature::socket) // which says so itself
+  if (is == started_child::nature::plain || is == started_child::nature::supervisor) // sockets say so themselves
     stop({1, "cannot start " + path + ": " + to_text(cause), milliseconds{0}});
 }
 

@@ -39,6 +39,9 @@ struct program_joined {
   caf::actor who;
 };
 
+/// To the main actor: the tree of supervisors, on stderr.
+struct print_tree {};
+
 /// To the main actor, from itself: what the program began with has been dealt with.
 struct program_begun {};
 
@@ -112,4 +115,5 @@ class main_actor final : public supervisor_actor, private net::timer {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_abort)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_joined)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::print_tree)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::program_begun)

@@ -59,6 +59,7 @@ void announce_messages(caf::actor_system_config& cfg) {
   cfg.add_message_type<cancel_connect>("actnet::cancel_connect");
   cfg.add_message_type<connected>("actnet::connected");
   cfg.add_message_type<connect_failed>("actnet::connect_failed");
+  cfg.add_message_type<reconnecting>("actnet::reconnecting");
   cfg.add_message_type<bound>("actnet::bound");
   cfg.add_message_type<bind_failed>("actnet::bind_failed");
   cfg.add_error_category(error_category, [](std::uint8_t code, caf::atom_value, const caf::message& context) {

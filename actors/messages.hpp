@@ -295,14 +295,14 @@ struct listener_closed {
 };
 
 /// To a client: connects to `remote`; the answer is `connected` or `connect_failed`. A deadline of zero: as long as the
-/// kernel tries. None: that of the client's options. While the backlog of a Unix listener is full the client tries again
-/// every few milliseconds, with a deadline of zero without end.
+/// kernel tries. None: that of the client's options. While the backlog of a Unix listener is full the client tries
+/// again every few milliseconds, with a deadline of zero without end.
 struct connect {
   endpoint remote;
   std::optional<std::chrono::milliseconds> deadline = std::nullopt;
 };
 
-/// To a client: the attempt under way ends with `connect_failed{cancelled}`.
+/// To a client: the attempt under way ends with `connect_failed{cancelled}`. One that reconnects does so no more.
 struct cancel_connect {};
 
 /// To whoever asked to connect, who is the connection's owner unless a handler was made for it.
@@ -315,6 +315,15 @@ struct connected {
 struct connect_failed {
   endpoint remote;
   caf::error cause;
+};
+
+/// To the owner of a client that reconnects, in place of `connect_failed`: there is no connection now, either because
+/// an attempt failed with `cause` or, without one, because the last connection has ended. The next attempt is after
+/// `in`.
+struct reconnecting {
+  endpoint remote;
+  caf::error cause;
+  std::chrono::milliseconds in{0};
 };
 
 /// A datagram socket is bound. To its owner.

@@ -1,6 +1,7 @@
 // The options of listeners, clients and datagram sockets, all with defaults that serve.
 #pragma once
 
+#include "actnet/actors/supervision/backoff.hpp"
 #include "actnet/net/connection/connection.hpp"
 #include "actnet/net/socket/options.hpp"
 
@@ -71,6 +72,9 @@ struct connect_options {
   std::chrono::milliseconds deadline{5'000}; ///< Zero: as long as the kernel tries.
   std::optional<net::endpoint> local;        ///< Where to connect from.
   bool same_loop = false;                    ///< As its opener, if that lives on one; else dealt out in turn.
+  /// Connects again after so long, whenever an attempt fails or the connection has ended, until it drains; for clients
+  /// that are opened with a place to connect to. None: connects once.
+  std::optional<backoff_options> reconnect;
   placement handlers = placement::loop;
   socket_options sockets; ///< TCP: no_delay is set before.
   connection_options connection;

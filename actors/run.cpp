@@ -79,7 +79,7 @@ class signals {
  public:
   signals() {
     sigemptyset(&set_);
-    for (const auto number : {SIGINT, SIGTERM, woken()})
+    for (const auto number : {SIGINT, SIGTERM, SIGUSR1, woken()})
       sigaddset(&set_, number);
     pthread_sigmask(SIG_BLOCK, &set_, &before_);
     struct sigaction ignore {};
@@ -118,7 +118,7 @@ class signals {
  private:
   int take(const timespec* within) {
     const auto number = sigtimedwait(&set_, nullptr, within);
-    told_to_end_ = told_to_end_ || (number > 0 && number != woken());
+    told_to_end_ = told_to_end_ || number == SIGINT || number == SIGTERM;
     return number;
   }
 
@@ -210,6 +210,10 @@ int wait_for_end(signals& heard, const outcome& how, caf::actor_system& system, 
       exit_without_them(system, aborted_with.value_or(1));
     if (number == signals::woken())
       continue;
+    if (number == SIGUSR1) {
+      caf::anon_send(main, print_tree{});
+      continue;
+    }
     if (!std::exchange(stopping, true)) {
       // The main actor may be on a loop that is stuck, and never say that it drains.
       give_up_at = net::later(net::later(steady_clock::now(), drain_deadline), last_patience);

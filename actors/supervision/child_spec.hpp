@@ -66,14 +66,15 @@ class kept_socket {
 struct started_child {
   enum class nature : std::uint8_t {
     plain,      ///< Started once it is made; told to end by an exit message.
-    socket,     ///< Started once it says so; told to end by `drain`.
+    listener,   ///< Started once it says so; told to end by `drain`.
+    datagrams,  ///< As a listener.
     supervisor, ///< Started once all its children are; told to end by an exit message.
   };
 
   started_child() = default;
   started_child(caf::actor made) : who(std::move(made)) {}
-  started_child(const listener& made) : who(made.actor()), is(nature::socket) {}
-  started_child(const datagram_socket& made) : who(made.actor()), is(nature::socket) {}
+  started_child(const listener& made) : who(made.actor()), is(nature::listener) {}
+  started_child(const datagram_socket& made) : who(made.actor()), is(nature::datagrams) {}
   started_child(caf::actor made, nature n) : who(std::move(made)), is(n) {}
 
   caf::actor who;

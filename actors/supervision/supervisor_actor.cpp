@@ -2,6 +2,7 @@
 
 #include "actnet/actors/errors.hpp"
 #include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/supervision/tree.hpp"
 #include "actnet/net/log.hpp"
 
 #include <caf/actor_cast.hpp>
@@ -59,7 +60,7 @@ struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<
 
   net::timer_queue& boss_timers() const { return boss.home()->loop().timers(); }
   relay* stable() const { return handle ? static_cast<relay*>(handle->get()) : nullptr; }
-  bool owns_socket() const { return is == started_child::nature::socket; }
+  bool owns_socket() const { return is == started_child::nature::listener || is == started_child::nature::datagrams; }
 
   void on_timer(net::time_point) noexcept override {
     if (state == child_state::stopping) {
@@ -119,6 +120,7 @@ void supervisor_actor::on_exit() {
   waiting_.clear();
   ending_ = true;
   kill_all();
+  call_off_surveys();
   for (const auto& each : std::exchange(children_, {})) {
     each->let_go_of_socket();
     if (auto stable = each->stable())
@@ -516,8 +518,11 @@ void supervisor_actor::start_again(const child_ptr& failed) {
   if (failed->state != child_state::restarting || failed->place == children_.end())
     return;
   work all;
-  for (const auto& each : restarted_with(failed))
+  for (const auto& each : restarted_with(failed)) {
     all.starts.push_back(each);
+    if (each != failed && !each->who)
+      net::log(net::log_level::info, "supervisor", each->path() + " is started again with " + failed->path());
+  }
   all.done = [this](const child_ptr& did_not, const caf::error& cause) {
     if (!did_not)
       return;
@@ -593,6 +598,88 @@ void supervisor_actor::drain_sockets(milliseconds deadline, std::function<void()
     }
   }
   one_less();
+}
+
+// -- the tree ----------------------------------------------------------------------------------------
+
+/// Until every child has answered or the time is over, whichever comes first.
+class supervisor_actor::survey final : public net::timer, public std::enable_shared_from_this<survey> {
+ public:
+  survey(supervisor_actor& self, std::function<void(const tree_node&)> then) : self_(self), then_(std::move(then)) {}
+
+  void begin(std::chrono::milliseconds within) {
+    found_.self.path = self_.path_;
+    found_.self.actor = caf::actor{&self_};
+    found_.self.kind = child_kind::supervisor;
+    found_.self.state = self_.ending_ ? child_state::stopping : child_state::running;
+    for (const auto& each : self_.children_)
+      found_.children.push_back({self_.describe(*each), {}, {}});
+    std::size_t place = 0;
+    for (const auto& each : self_.children_) {
+      using enum started_child::nature;
+      if (each->who && each->is == supervisor)
+        ask<tree_node>(place, get_tree{within * 3 / 4},
+                       [](tree_node& to, const tree_node& answer) { to.children = answer.children; });
+      else if (each->who && each->is == datagrams)
+        ask<datagram::info>(place, datagram::get_info{},
+                            [](tree_node& to, const datagram::info& answer) { to.datagrams = answer; });
+      ++place;
+    }
+    self_.home()->loop().timers().arm(*this, net::later(self_.home()->loop().now(), within));
+    answered();
+  }
+
+  /// Nobody is told. It outlives the supervisor in the answers that it waits for.
+  void call_off() {
+    self_.home()->loop().timers().cancel(*this);
+    then_ = nullptr;
+  }
+
+ private:
+  template <class Answer, class Question>
+  void ask(std::size_t place, Question question, void (*take)(tree_node&, const Answer&)) {
+    ++open_;
+    self_.request(found_.children[place].self.actor, caf::infinite, question)
+        .then(
+            [me = shared_from_this(), place, take](const Answer& answer) {
+              take(me->found_.children[place], answer);
+              me->answered();
+            },
+            [me = shared_from_this()](caf::error&) { me->answered(); });
+  }
+
+  void answered() {
+    if (--open_ == 0)
+      finish();
+  }
+
+  void finish() {
+    if (!then_)
+      return;
+    const auto then = std::exchange(then_, nullptr);
+    const auto me = shared_from_this();
+    call_off();
+    std::erase(self_.surveys_, me);
+    then(found_);
+  }
+
+  void on_timer(net::time_point) noexcept override { finish(); }
+
+  supervisor_actor& self_;
+  std::function<void(const tree_node&)> then_;
+  tree_node found_;
+  std::size_t open_ = 1;
+};
+
+void supervisor_actor::call_off_surveys() {
+  for (const auto& each : std::exchange(surveys_, {}))
+    each->call_off();
+}
+
+void supervisor_actor::look_at_tree(const get_tree& how, std::function<void(const tree_node&)> then) {
+  const auto begun = std::make_shared<survey>(*this, std::move(then));
+  surveys_.push_back(begun);
+  begun->begin(how.within);
 }
 
 void supervisor_actor::child_failed_to_start(const std::string& path, started_child::nature, const caf::error& cause) {
@@ -709,6 +796,10 @@ caf::message_handler supervisor_actor::supervision() {
           }
           promise.deliver(counts);
         });
+      },
+      [this](const get_tree& how) {
+        look_at_tree(how,
+                     [promise = make_response_promise()](const tree_node& found) mutable { promise.deliver(found); });
       },
       [this](const drain& order) {
         drain_sockets(order.deadline, [this, promise = make_response_promise()]() mutable {

@@ -32,6 +32,9 @@ struct stand_down {
   std::chrono::milliseconds deadline{0}; ///< For its connections, which it closes.
 };
 
+struct get_tree;
+struct tree_node;
+
 /// Lives on a loop, and all its time is that loop's. One thing is done after another, as by OTP's supervisor: while
 /// children are being ended and started, commands and the ends of other children wait; only an order to end does not.
 class supervisor_actor : public handler {
@@ -51,6 +54,9 @@ class supervisor_actor : public handler {
   /// Adds a child and starts it when what was begun before is done. Returns its handle (a temporary child has none yet:
   /// nobody). In its own turn. Throws std::invalid_argument for a specification that cannot be.
   caf::actor start_child(child_spec spec);
+
+  /// Asks all below it what they know, and calls `then` in its turn, once, unless it ends before.
+  void look_at_tree(const get_tree& how, std::function<void(const tree_node&)> then);
 
   /// `text`, or with a number if there is a child of that id.
   std::string free_id(const std::string& text) const;
@@ -100,6 +106,7 @@ class supervisor_actor : public handler {
 
  private:
   struct work;
+  class survey;
   using child_ptr = std::shared_ptr<child>;
 
   child_ptr add(child_spec spec);
@@ -123,6 +130,7 @@ class supervisor_actor : public handler {
   void ended(const child_ptr& which, const caf::error& reason);
   void restart_after(const child_ptr& failed, const caf::error& reason);
   void start_again(const child_ptr& failed);
+  void call_off_surveys();
   void set_state(child& which, child_state state);
   child_info describe(const child& which) const;
   void log_end(const child& which, const caf::error& reason, const char* what_follows) const;
@@ -138,7 +146,8 @@ class supervisor_actor : public handler {
   std::unordered_map<caf::actor_id, child_ptr> by_relay_;
   std::unique_ptr<work> at_; // what is being done
   bool proceeding_ = false;
-  std::size_t busy_ = 0; // children that are not stopped
+  std::vector<std::shared_ptr<survey>> surveys_; // that wait for answers
+  std::size_t busy_ = 0;                         // children that are not stopped
   std::deque<std::function<void()>> waiting_;
   bool no_new_sockets_ = false;
   bool ending_ = false;

@@ -89,6 +89,7 @@ auto samples() {
                     cancel_connect{},
                     connected{{}, here, there},
                     connect_failed{here, failure},
+                    reconnecting{here, failure, 7ms},
                     bound{{}, there},
                     bind_failed{there, failure}};
 }

@@ -1,0 +1,42 @@
+#include "actnet/actors/supervision/tree.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace actnet {
+
+namespace {
+
+std::string counted(std::uint64_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+void describe(const tree_node& node, std::string& text, std::size_t width) {
+  const auto& self = node.self;
+  text += self.path + std::string(width - self.path.size() + 2, ' ') + std::string{to_string(self.state)} + ", " +
+          counted(self.restarts, "restart");
+  if (node.datagrams)
+    text += ", " + node.datagrams->local.to_string() + ", received " + counted(node.datagrams->received, "datagram") +
+            " of " + counted(node.datagrams->received_bytes, "byte") + ", sent " +
+            counted(node.datagrams->sent, "datagram") + " of " + counted(node.datagrams->sent_bytes, "byte");
+  text += "\n";
+  for (const auto& each : node.children)
+    describe(each, text, width);
+}
+
+std::size_t longest_path(const tree_node& node) {
+  auto longest = node.self.path.size();
+  for (const auto& each : node.children)
+    longest = std::max(longest, longest_path(each));
+  return longest;
+}
+
+} // namespace
+
+std::string to_text(const tree_node& root) {
+  std::string text;
+  describe(root, text, longest_path(root));
+  return text;
+}
+
+} // namespace actnet

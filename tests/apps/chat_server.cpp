@@ -1,0 +1,160 @@
+// The chat room as people meet it, and what becomes of it when its actors are killed.
+#include "apps/programs.hpp"
+#include "support/actor_world.hpp"
+
+#include "actnet/actors/supervision/supervisor.hpp"
+
+#include "../../apps/chat_server/room.hpp"
+#include "../../apps/chat_server/session.hpp"
+
+using namespace actnet;
+using namespace actnet::test;
+using stream_of = process::stream;
+
+namespace {
+
+/// Somebody in the room.
+class person {
+ public:
+  person(peer connection, const std::string& name) : peer_(std::move(connection)) {
+    CHECK(hear() == "* what is your name?");
+    say(name);
+  }
+
+  void say(const std::string& line) { peer_.send_all(line + "\n"); }
+
+  std::string hear() {
+    std::string line;
+    while (!line.ends_with('\n'))
+      line += peer_.read_exactly(1);
+    line.pop_back();
+    return line;
+  }
+
+  peer& connection() { return peer_; }
+
+ private:
+  peer peer_;
+};
+
+/// The tree of the program, with the room's actor within reach.
+struct room_world : actor_world {
+  room_world() {
+    child_spec door;
+    door.id = "door";
+    door.start = [this](const start_context& my) -> started_child {
+      return my.listen(address, options).each<chat::session>(my.sibling("room"));
+    };
+    supervisor_options often;
+    often.intensity = 100;
+    top = start_supervisor(system(), "top", often, {worker<chat::room>("room"), door});
+    (void)child("door"); // it listens once the supervisor answers
+  }
+  ~room_world() { caf::anon_send_exit(top.actor(), caf::exit_reason::user_shutdown); }
+
+  static listen_options with_half_open() {
+    listen_options options;
+    options.connection.when_slow = slow_peer::close;
+    options.connection.write_high_bytes = 64 * 1024;
+    return options;
+  }
+
+  child_info child(const std::string& id) {
+    for (const auto& each : ask<child_list>(top, which_children{}).first->children)
+      if (each.id == id)
+        return each;
+    throw std::runtime_error{"no child"};
+  }
+
+  void kill_room() {
+    const auto before = child("room");
+    kill(before.actor);
+    REQUIRE(eventually([&] {
+      const auto now = child("room");
+      return now.restarts > before.restarts && now.state == child_state::running;
+    }));
+  }
+
+  person enter(const std::string& name) { return {peer(address), name}; }
+
+  const std::string address = fresh_address(carrier::local);
+  const listen_options options = with_half_open();
+  supervisor top;
+};
+
+} // namespace
+
+TEST_CASE("people hear each other, who comes and goes, and what is said to them alone", "[apps]") {
+  const scratch_folder folder;
+  const auto path = folder / "chat";
+  process server({.argv = {app("chat_server"), "127.0.0.1:0", "unix:" + path}, .input = ""});
+  const auto port = port_of(server);
+  server.wait_for_line(stream_of::err, "listening on unix:.*$");
+  person anna(peer(port), "anna");
+  person bert(peer("unix:" + path), "bert\r");
+  CHECK(anna.hear() == "* bert joined");
+  bert.say("hello");
+  CHECK(anna.hear() == "bert: hello");
+  {
+    person cara(peer(port), "bert");
+    CHECK(cara.hear() == "* the name bert is taken");
+    cara.say("c a");
+    CHECK(cara.hear() == "* a name has 1 to 32 characters, no spaces and no colon");
+    cara.say("cara");
+    CHECK(anna.hear() == "* cara joined");
+    CHECK(bert.hear() == "* cara joined");
+    anna.say("/to cara psst");
+    CHECK(cara.hear() == "anna (private): psst");
+    anna.say("/to nobody psst");
+    CHECK(anna.hear() == "* nobody here is called nobody");
+    anna.say("/to cara");
+    CHECK(anna.hear() == "* /to NAME LINE says LINE to NAME alone");
+  }
+  CHECK(anna.hear() == "* cara left");
+  CHECK(bert.hear() == "* cara left");
+  anna.connection().send_all(std::string(5'000, 'x'));
+  CHECK(anna.hear() == "* a line has at most 4096 bytes");
+  CHECK(bert.hear() == "* anna left");
+  server.send_signal(SIGUSR1);
+  server.wait_for_line(stream_of::err, "^main/room +running, 0 restarts$");
+  server.send_signal(SIGTERM);
+  bert.connection().close();
+  CHECK(server.wait() == exit_status{0, 0});
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("the room comes back after a crash, and all who are there are in it again", "[apps]") {
+  room_world world;
+  auto anna = world.enter("anna");
+  auto bert = world.enter("bert");
+  CHECK(anna.hear() == "* bert joined");
+  for (int i = 0; i < 5; ++i) {
+    world.kill_room();
+    const auto line = "line " + std::to_string(i);
+    bert.say(line); // waits until he is in again; what anna hears until then is that somebody joined
+    for (auto heard = anna.hear(); heard != "bert: " + line; heard = anna.hear())
+      CHECK(heard == "* bert joined");
+    anna.say("yes");
+    for (auto heard = bert.hear(); heard != "anna: yes"; heard = bert.hear())
+      CHECK(heard == "* anna joined");
+  }
+  auto cara = world.enter("cara"); // by the same door
+  CHECK(anna.hear() == "* cara joined");
+}
+
+TEST_CASE("who does not read is dropped, and the others go on", "[apps]") {
+  room_world world;
+  auto anna = world.enter("anna");
+  auto bert = world.enter("bert");
+  CHECK(anna.hear() == "* bert joined");
+  const std::string much(4'000, 'x');
+  bool dropped = false;
+  for (int i = 0; i < 2'000 && !dropped; ++i) {
+    anna.say(much);
+    dropped = anna.connection().unread() > 0;
+  }
+  CHECK(anna.hear() == "* bert left");
+  anna.say("still here");
+  auto cara = world.enter("cara");
+  CHECK(anna.hear() == "* cara joined");
+}
