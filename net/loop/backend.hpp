@@ -126,6 +126,11 @@ class datagram_target {
   /// What became of the first of those that were gathered and not told of.
   virtual void on_datagram_sent(std::error_code cause) noexcept = 0;
 
+  /// The receiver of the first of those has no room, and nothing announces when it has some: a Unix socket to which
+  /// ours is not connected. `true`: the target gathers what is for others meanwhile, and calls `send` when it wants to
+  /// try that one again. `false`: the backend asks for the same again, a little later.
+  virtual bool on_receiver_full() noexcept { return false; }
+
  protected:
   ~datagram_target() = default;
 };

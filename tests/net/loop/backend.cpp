@@ -275,6 +275,18 @@ struct datagram_recorder final : datagram_target, recorder {
     outcomes.push_back(cause);
     happened("datagram_sent");
   }
+  bool on_receiver_full() noexcept override {
+    const auto full = queue.front().second;
+    for (auto i = queue.begin(); puts_aside && i != queue.end();)
+      if (i->second == full) {
+        aside.push_back(std::move(*i));
+        i = queue.erase(i);
+      } else {
+        ++i;
+      }
+    happened("receiver_full");
+    return puts_aside;
+  }
 
   void send(std::string text, std::optional<endpoint> to) {
     queue.emplace_back(std::move(text), std::move(to));
@@ -288,7 +300,8 @@ struct datagram_recorder final : datagram_target, recorder {
   bool in_a_row = GENERATE(true, false); // datagrams share a turn
   std::size_t at_once = GENERATE(std::size_t{1}, std::size_t{100});
   std::vector<std::error_code> errors;
-  std::deque<std::pair<std::string, std::optional<endpoint>>> queue;
+  std::deque<std::pair<std::string, std::optional<endpoint>>> queue, aside;
+  bool puts_aside = false; // what is for a full receiver
   std::vector<std::error_code> outcomes;
 };
 
@@ -1223,6 +1236,42 @@ TEST_CASE("datagrams wait while there is no room and are sent when there is", "[
   CHECK(d.outcomes == std::vector<std::error_code>(count));
 }
 
+TEST_CASE("what is for a full receiver can be put aside for what is for others, and is tried when it is sent again",
+          "[backend]") {
+  fixture f;
+  const auto full_name = endpoint::unix_datagram(fresh_name()), name = endpoint::unix_datagram(fresh_name());
+  auto full = datagram_socket::open(full_name, {}), receiver = datagram_socket::open(name, {});
+  REQUIRE(full);
+  REQUIRE(receiver);
+  datagram_recorder d(f, std::move(*datagram_socket::open(endpoint::unix_datagram(""), {})));
+  d.puts_aside = true;
+  constexpr std::size_t many = 100; // more than a full one has room for
+  for (std::size_t i = 0; i < many; ++i)
+    d.queue.emplace_back(std::to_string(i), full_name);
+  d.queue.emplace_back("for another one", name);
+  f.io->send(d.which);
+  std::array<std::byte, 100> buffer;
+  REQUIRE(f.until([&] { return d.queue.empty(); }));
+  REQUIRE(receiver->receive(buffer));
+  REQUIRE_FALSE(d.aside.empty());
+  const auto sent = d.outcomes.size();
+  CHECK(sent + d.aside.size() == many + 1);
+  CHECK(f.awakes_during(short_while) <= awakes_of_silence); // it waits for a `send`
+  std::size_t arrived = 0;
+  const auto take = [&] {
+    while (auto got = full->receive(buffer))
+      CHECK(std::string{reinterpret_cast<const char*>(buffer.data()), got->size} == std::to_string(arrived++));
+  };
+  CHECK(f.until([&] {
+    take();
+    if (d.queue.empty())
+      std::swap(d.queue, d.aside);
+    f.io->send(d.which);
+    return arrived == many;
+  }));
+  CHECK(d.outcomes == std::vector<std::error_code>(many + 1));
+}
+
 TEST_CASE("one who always has a datagram to send leaves the others their turn", "[backend]") {
   fixture f;
   datagram_recorder d(f);
@@ -1263,6 +1312,26 @@ TEST_CASE("a datagram socket can be closed from within each of its completions",
   d.send("one", std::nullopt);
   if (!d.closed)
     d.send("two", std::nullopt);
+  CHECK(f.until([&] { return d.closed; }));
+  f.poll(0ms);
+}
+
+TEST_CASE("a datagram socket can be closed when it is told that a receiver is full", "[backend]") {
+  const baseline before;
+  fixture f;
+  const auto name = endpoint::unix_datagram(fresh_name());
+  const auto receiver = datagram_socket::open(name, {});
+  REQUIRE(receiver);
+  datagram_recorder d(f, std::move(*datagram_socket::open(endpoint::unix_datagram(""), {})));
+  d.puts_aside = GENERATE(false, true);
+  d.hook = [&](std::string_view what) {
+    if (what == "receiver_full") {
+      d.close();
+      d.socket.close();
+    }
+  };
+  for (int i = 0; i < 1'000 && !d.closed; ++i)
+    d.send("x", name);
   CHECK(f.until([&] { return d.closed; }));
   f.poll(0ms);
 }
