@@ -1,7 +1,7 @@
 // The contract between a loop and the kernel: what every backend (epoll, io_uring, simulated) does alike.
 //
 // It is completion-shaped and level-free: one asks for an operation once and is told once what came of it. A backend
-// whose kernel only announces readiness retries inside. One conformance suite (tests/net/loop/backend.cpp) runs over
+// whose kernel only announces readiness retries inside. One conformance suite (tests/net/loop/backend*.cpp) runs over
 // all backends.
 //
 // Rules for all of them:
