@@ -91,6 +91,7 @@ constexpr config_key keys[]{
     {"datagram", "read_credit", room(put<&settings::datagram, &bind_options::read_credit_bytes>)},
     {"datagram", "write_low", room(put<&settings::datagram, &bind_options::write_low_bytes>, 0)},
     {"datagram", "write_high", room(put<&settings::datagram, &bind_options::write_high_bytes>)},
+    {"datagram", "write_stall", timeout(put<&settings::datagram, &bind_options::write_stall>)},
     {"datagram", "path_mode", mode_key{put<&settings::datagram, &bind_options::path_mode>}},
 };
 // clang-format on

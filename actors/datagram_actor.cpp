@@ -19,6 +19,9 @@ namespace {
 /// For what is queued to be sent when the socket is closed; a drain brings a deadline of its own.
 constexpr std::chrono::milliseconds close_timeout{5'000};
 
+/// Nothing announces room at a Unix receiver that the socket is not connected to.
+constexpr std::chrono::milliseconds full_receiver_retry{5};
+
 } // namespace
 
 datagram_actor::datagram_actor(caf::actor_config& cfg, loop_host& home, net::endpoint local, bind_options options,
@@ -182,7 +185,7 @@ void datagram_actor::queue(outgoing item) noexcept {
     item.refusal = errc::closed;
   }
   if (item.refusal == errc::none)
-    queue_.push_back(std::move(item));
+    queue_.push(std::move(item));
   else
     refused_.push_back(std::move(item));
   defer();
@@ -204,47 +207,59 @@ net::result<net::bytes> datagram_actor::content_of(net::file_source& file) {
   return net::bytes::copy(*all);
 }
 
-datagram_actor::outgoing datagram_actor::take_queued() noexcept {
-  auto item = std::move(queue_[next_++]);
-  if (next_ == queue_.size()) {
-    queue_.clear();
-    next_ = 0;
-  } else if (next_ > 64 && next_ > queue_.size() / 2) {
-    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(next_));
-    next_ = 0;
-  }
-  return item;
-}
-
 std::size_t datagram_actor::gather(std::span<net::outgoing_datagram> next) noexcept {
-  while (has_queued() && queue_[next_].file) {
-    auto content = content_of(*queue_[next_].file);
-    queue_[next_].file = nullptr;
+  for (auto first = queue_.next(0); first && first->file; first = queue_.next(0)) {
+    auto content = content_of(*first->file);
+    first->file = nullptr;
     if (content)
-      queue_[next_].payload = std::move(*content);
+      first->payload = std::move(*content);
     else
       on_datagram_sent(content.error());
   }
   std::size_t count = 0;
-  for (auto i = next_; i < queue_.size() && count < next.size() && !queue_[i].file; ++i) {
-    const auto& each = queue_[i];
-    next[count++] = {{each.payload.data(), each.payload.size()}, each.to ? &*each.to : nullptr};
+  for (; count < next.size(); ++count) {
+    const auto* each = queue_.next(count);
+    if (!each || each->file)
+      break;
+    next[count] = {{each->payload.data(), each->payload.size()}, each->to ? &*each->to : nullptr};
   }
   return count;
 }
 
 void datagram_actor::on_datagram_sent(std::error_code cause) noexcept {
-  auto item = take_queued();
-  reserved_.fetch_sub(item.room, std::memory_order_relaxed);
+  auto item = queue_.take(home().loop().now());
   if (cause) {
-    ++counters_.send_failed;
+    end_unsent(item, cause);
   } else {
+    reserved_.fetch_sub(item.room, std::memory_order_relaxed);
     ++counters_.sent;
     counters_.sent_bytes += item.payload.size();
+    tell_outcome(item, {});
   }
-  tell_outcome(item, cause);
   if (passed_high_ || closing_)
     defer();
+}
+
+bool datagram_actor::on_receiver_full() noexcept {
+  const auto now = home().loop().now();
+  queue_.put_apart(now);
+  if (!retry_.armed())
+    home().loop().timers().arm(retry_, net::later(now, full_receiver_retry));
+  return true;
+}
+
+void datagram_actor::try_receivers_again(net::time_point now) noexcept {
+  if (options_.write_stall.count() > 0)
+    for (auto& item : queue_.take_stalled(now, options_.write_stall))
+      end_unsent(item, errc::write_stalled);
+  queue_.try_again();
+  defer();
+}
+
+void datagram_actor::end_unsent(outgoing& item, std::error_code cause) noexcept {
+  reserved_.fetch_sub(item.room, std::memory_order_relaxed);
+  ++counters_.send_failed;
+  tell_outcome(item, cause);
 }
 
 void datagram_actor::tell_outcome(outgoing& item, std::error_code cause) {
@@ -318,9 +333,9 @@ void datagram_actor::finish_turn() noexcept {
     close(ending_, ending_cause_);
     return;
   }
-  if (has_queued())
+  if (!queue_.empty())
     home().loop().io().send(channel_);
-  if (closing_ && !has_queued()) {
+  if (closing_ && queue_.empty()) {
     close(ending_, ending_cause_);
     return;
   }
@@ -340,6 +355,7 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
     home().loop().stop_awaiting_credit(at_end_of_turn_);
   }
   home().loop().timers().cancel(*this);
+  home().loop().timers().cancel(retry_);
   home().loop().io().close(std::exchange(channel_, net::channel::none));
   counters_.dropped = socket_.dropped();
   if (kept_ && (leaves_socket_ || cause))
@@ -347,11 +363,8 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
   kept_ = nullptr;
   socket_.close();
   closing_ = true;
-  while (has_queued()) {
-    auto item = take_queued();
-    ++counters_.send_failed;
-    tell_outcome(item, cause ? cause : net::make_error_code(errc::closed));
-  }
+  for (auto& item : queue_.take_all())
+    end_unsent(item, cause ? cause : net::make_error_code(errc::closed));
   waiting_.clear();
   ended_with_ = {reason, make_error(cause)};
   const auto owner = std::exchange(owner_, nullptr);
@@ -400,9 +413,10 @@ void datagram_actor::on_message(caf::mailbox_element& command) {
       failed = make_error(done.error());
   };
   if (content.match_elements<datagram::connect>() || content.match_elements<datagram::disconnect>())
-    for (auto i = next_; i < queue_.size() && counters_.peer; ++i) // what was sent before is for the peer of then
-      if (!queue_[i].to)
-        queue_[i].to = counters_.peer;
+    queue_.for_each([this](outgoing& item) { // what was sent before is for the peer of then
+      if (!item.to)
+        item.to = counters_.peer;
+    });
   if (content.match_elements<datagram::connect>()) {
     const auto& peer = content.get_as<datagram::connect>(0).peer;
     const auto done = socket_.connect(peer);
@@ -483,8 +497,7 @@ caf::message datagram_actor::failure_of(const caf::type_erased_tuple& command, c
 datagram::info datagram_actor::describe() {
   auto info = counters_;
   info.queued_bytes = 0;
-  for (auto i = next_; i < queue_.size(); ++i)
-    info.queued_bytes += queue_[i].payload.size();
+  queue_.for_each([&info](const outgoing& item) { info.queued_bytes += item.payload.size(); });
   if (socket_)
     info.dropped = socket_.dropped();
   info.credit_outstanding = credit_->outstanding();

@@ -1,6 +1,7 @@
 // The actor that owns a datagram socket.
 #pragma once
 
+#include "actnet/actors/datagram_queue.hpp"
 #include "actnet/actors/lean_actor.hpp"
 #include "actnet/actors/messages.hpp"
 #include "actnet/actors/options.hpp"
@@ -69,21 +70,22 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
                      caf::abstract_actor* sender);
 
  private:
-  struct outgoing {
-    net::bytes payload;
-    std::unique_ptr<net::file_source> file; // read into `payload` when its turn comes
-    std::size_t room = 0;                   // reserved for it
-    std::optional<net::endpoint> to;
-    std::uint64_t token = 0;
-    caf::strong_actor_ptr sender;
-    caf::message_id request;
-    errc refusal = errc::none; // why it was never queued
-  };
+  using outgoing = queued_datagram;
 
   class end_of_turn final : public net::deferred {
    public:
     explicit end_of_turn(datagram_actor& self) noexcept : self_(self) {}
     void serve() noexcept override { self_.finish_turn(); }
+
+   private:
+    datagram_actor& self_;
+  };
+
+  /// For what waits for receivers that have no room.
+  class retry_timer final : public net::timer {
+   public:
+    explicit retry_timer(datagram_actor& self) noexcept : self_(self) {}
+    void on_timer(net::time_point now) noexcept override { self_.try_receivers_again(now); }
 
    private:
     datagram_actor& self_;
@@ -105,6 +107,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   void on_receive_error(std::error_code cause) noexcept override;
   std::size_t gather(std::span<net::outgoing_datagram> next) noexcept override;
   void on_datagram_sent(std::error_code cause) noexcept override;
+  bool on_receiver_full() noexcept override;
+  void try_receivers_again(net::time_point now) noexcept;
   void on_timer(net::time_point now) noexcept override;
   void finish_turn() noexcept;
   void defer() noexcept;
@@ -113,10 +117,9 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   std::error_code open();
   bool reserve(outgoing& item, std::size_t payload_bytes) noexcept;
   void queue(outgoing item) noexcept;
-  bool has_queued() const noexcept { return next_ < queue_.size(); }
-  outgoing take_queued() noexcept;
   static net::result<net::bytes> content_of(net::file_source& file);
   static void run_queue(void* self, void* item) noexcept;
+  void end_unsent(outgoing& item, std::error_code cause) noexcept;
   void tell_outcome(outgoing& item, std::error_code cause);
   void born_to(caf::strong_actor_ptr owner);
   void close_within(std::chrono::milliseconds deadline) noexcept;
@@ -137,8 +140,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   hosted_actor* hosted_owner_ = nullptr;
   net::credit_account* credit_;
   std::atomic<std::size_t> reserved_{0};
-  std::vector<outgoing> queue_; // its memory stays; what is before `next_` has been taken
-  std::size_t next_ = 0;
+  datagram_queue queue_;
+  retry_timer retry_{*this};
   std::vector<outgoing> refused_;
   std::vector<caf::strong_actor_ptr> waiting_; // who is told when the queue is writable again
   datagram::info counters_;

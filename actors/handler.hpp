@@ -26,8 +26,8 @@ namespace actnet {
 ///
 /// While an `.await` is pending, CAF 0.17.6 keeps everything else in the mailbox, exits and kills too: prefer `.then`.
 ///
-/// A handler that ends normally closes its connection, one that fails or is killed aborts it. What an exception says is
-/// logged, and ends the actor.
+/// A handler that ends normally closes its connection, one that fails or is killed aborts it (`stream::abort` tells
+/// what the peer sees of that). What an exception says is logged, and ends the actor.
 class handler : public hosted_actor {
  public:
   explicit handler(caf::actor_config& cfg);

@@ -60,7 +60,8 @@ struct finish {};
 /// Flushes, finishes, reads and drops until the peer's end or the close timeout, then closes: the event `closed`.
 struct close {};
 
-/// Drops what is queued and resets: the event `closed{aborted}`.
+/// Drops what is queued and resets: the event `closed{aborted}`. A TCP peer gets an RST. Unix streams have none: the
+/// peer reads what was sent and then an end as any other, or a reset if bytes of its were left unread here (unix(7)).
 struct abort {};
 
 /// Stops delivering; the kernel's window closes in time. The peer's end and a reset are still noticed.
@@ -160,7 +161,9 @@ namespace datagram {
 
 // -- commands ----------------------------------------------------------------------------------
 
-/// Sends one message, after those sent before. `to`: an unset one means the connected peer. Answered by `sent`.
+/// Sends one message, after those sent before. `to`: an unset one means the connected peer. Answered by `sent`. What is
+/// for a Unix receiver that has no room waits for it in order, while others get theirs; see
+/// `bind_options::write_stall`.
 struct send {
   bytes payload;
   std::optional<endpoint> to;

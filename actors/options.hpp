@@ -86,6 +86,9 @@ struct bind_options {
   std::uint32_t read_credit_bytes = 256 * 1024;
   std::uint32_t write_low_bytes = 64 * 1024;
   std::uint32_t write_high_bytes = 1024 * 1024;
+  /// For so long a datagram waits for a Unix receiver that takes none; then it and what is behind it for the same one
+  /// fail with `write_stalled`. UDP never waits. Zero: without end.
+  std::chrono::milliseconds write_stall{30'000};
   std::optional<mode_t> path_mode; ///< Who may send to a Unix path; none: as the umask says.
   placement handlers = placement::loop;
   socket_options sockets;

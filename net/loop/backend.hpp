@@ -1,7 +1,7 @@
 // The contract between a loop and the kernel: what every backend (epoll, io_uring, simulated) does alike.
 //
 // It is completion-shaped and level-free: one asks for an operation once and is told once what came of it. A backend
-// whose kernel only announces readiness retries inside. One conformance suite (tests/net/loop/backend.cpp) runs over
+// whose kernel only announces readiness retries inside. One conformance suite (tests/net/loop/backend*.cpp) runs over
 // all backends.
 //
 // Rules for all of them:
@@ -125,6 +125,11 @@ class datagram_target {
 
   /// What became of the first of those that were gathered and not told of.
   virtual void on_datagram_sent(std::error_code cause) noexcept = 0;
+
+  /// The receiver of the first of those has no room, and nothing announces when it has some: a Unix socket to which
+  /// ours is not connected. `true`: the target gathers what is for others meanwhile, and calls `send` when it wants to
+  /// try that one again. `false`: the backend asks for the same again, a little later.
+  virtual bool on_receiver_full() noexcept { return false; }
 
  protected:
   ~datagram_target() = default;

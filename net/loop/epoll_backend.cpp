@@ -695,12 +695,21 @@ void epoll_backend::send_datagrams(channel which) noexcept {
       sent = static_cast<datagram_socket*>(s->owned)->send(next);
     }
     if (!sent && sent.error() == errc::would_block) {
+      const bool announced = !s->local || next.front().to == nullptr; // only where the socket is connected to
+      const bool put_aside = !announced && target.on_receiver_full();
+      s = find(which);
+      if (!s)
+        return;
+      if (put_aside) {
+        ++sends;
+        continue;
+      }
       s->sending = false;
       s->writable = false;
-      if (s->local && next.front().to) // room is announced only where the socket is connected to
-        try_again_soon(*s, which);
-      else
+      if (announced)
         await_room(*s, which);
+      else
+        try_again_soon(*s, which);
       return;
     }
     const auto done = sent ? *sent : 1;

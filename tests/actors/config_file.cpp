@@ -98,6 +98,7 @@ std::vector<change> changes() {
       {"datagram.read_credit", "'2KiB'", [](settings& s) { s.datagram.read_credit_bytes = 2'048; }},
       {"datagram.write_low", "'3KiB'", [](settings& s) { s.datagram.write_low_bytes = 3'072; }},
       {"datagram.write_high", "'4MiB'", [](settings& s) { s.datagram.write_high_bytes = 4 << 20; }},
+      {"datagram.write_stall", "'14s'", [](settings& s) { s.datagram.write_stall = 14s; }},
   };
 }
 

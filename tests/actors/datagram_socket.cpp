@@ -210,6 +210,55 @@ TEST_CASE("above the high mark datagrams are refused, and those who were hear wh
   CHECK(told);
 }
 
+TEST_CASE("a Unix receiver that does not read holds up what is for it, in order, and nothing else", "[datagram]") {
+  stage s{datagram_carrier::local};
+  datagram_peer deaf{s.over}, other{s.over};
+  constexpr int many = 100; // more than the kernel queues for one receiver
+  s.world.in(s.owner, [&](probe&) {
+    for (int i = 0; i < many; ++i) {
+      s.it.send_to(at(deaf), std::to_string(i), 1);
+      s.it.send_to(at(other), std::to_string(i), 2);
+    }
+  });
+  for (int i = 0; i < many; ++i)
+    CHECK(other.receive().payload == std::to_string(i));
+  s.log->expect("sent 2", many);
+  CHECK(s.log->count("sent 1") < many);
+  CHECK(s.info().queued_bytes > 0);
+  s.world.in(s.owner, [&](probe&) { s.it.send_to(at(deaf), "the last", 1); });
+  for (int i = 0; i < many; ++i)
+    CHECK(deaf.receive().payload == std::to_string(i));
+  CHECK(deaf.receive().payload == "the last");
+  s.log->expect("sent 1", many + 1);
+  CHECK(s.info().queued_bytes == 0);
+}
+
+TEST_CASE("what a Unix receiver does not take within the write stall fails, and later it is served again",
+          "[datagram]") {
+  net::manual_clock time;
+  stage s{datagram_carrier::local, {}, &time};
+  datagram_peer deaf{s.over}, other{s.over};
+  constexpr std::size_t many = 50;
+  s.world.in(s.owner, [&](probe&) {
+    for (std::size_t i = 0; i < many; ++i)
+      s.it.send_to(at(deaf), std::to_string(i), 1);
+  });
+  s.world.settle();
+  const auto taken = s.log->count("sent 1");
+  REQUIRE(taken < many);
+  time.advance(29s);
+  s.world.settle();
+  CHECK(s.log->count_like("sent 1: ") == 0);
+  time.advance(1s);
+  s.log->expect(with_cause("sent 1", errc::write_stalled), many - taken);
+  CHECK(s.info().send_failed == many - taken);
+  CHECK(s.info().queued_bytes == 0);
+  for (std::size_t i = 0; i < taken; ++i)
+    CHECK(deaf.receive().payload == std::to_string(i));
+  s.world.in(s.owner, [&](probe&) { s.it.send_to(at(deaf), "again", 3); });
+  CHECK(deaf.receive().payload == "again");
+}
+
 TEST_CASE("close sends what is queued, then the socket is gone", "[datagram]") {
   stage s;
   datagram_peer far{s.over};
