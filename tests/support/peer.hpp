@@ -26,7 +26,7 @@ enum class ending { finished, reset };
 /// One end of a TCP connection. Move-only; one thread at a time. Destruction closes it as `close` does.
 class peer {
  public:
-  /// To 127.0.0.1.
+  /// To 127.0.0.1. A connection that is accepted and reset at once counts as connected: reading tells of the reset.
   explicit peer(std::uint16_t port, peer_options options = {});
 
   /// Takes a connected stream socket: an accepted one, or one of a socketpair.
@@ -75,6 +75,7 @@ class peer {
 
   descriptor socket_;
   peer_options options_;
+  bool reset_at_once_ = false; // connect has found it, and the kernel tells it only once
 };
 
 /// Listens on 127.0.0.1, on a port that the kernel picks.
