@@ -95,11 +95,10 @@ template <std::size_t... Is>
 std::optional<net::socket_option> read_option(const plain_option& plain, std::index_sequence<Is...>) {
   std::optional<net::socket_option> found;
   const auto attempt = [&]<std::size_t I>() {
-    std::variant_alternative_t<I, net::socket_option> option;
     reader fields{plain};
-    visit_fields(option, fields);
-    if (fields.good)
-      found = std::move(option);
+    visit_fields(std::get<I>(found.emplace(std::in_place_index<I>)), fields);
+    if (!fields.good)
+      found.reset();
   };
   ((plain.kind == Is ? attempt.template operator()<Is>() : void()), ...);
   return found;

@@ -105,7 +105,7 @@ TEST_CASE("50 MB come back whole, also from a server that is told to spread conn
   const auto shard = GENERATE("round-robin", "reuse-port");
   echo_server server({"--loops=2", std::string{"--shard="} + shard, "127.0.0.1:0"});
   const auto port = server.next_port();
-  CHECK(loop_threads(server.id()) == 2);
+  CHECK(eventually([&] { return loop_threads(server.id()) == 2; })); // a thread names itself once it runs
   constexpr std::uint64_t many = 50'000'000;
   peer connection(port);
   peer reader(descriptor{::dup(connection.fd())});

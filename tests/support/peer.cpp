@@ -172,7 +172,8 @@ peer::peer(const std::string& address, peer_options options) : options_(options)
   auto error = 0;
   socklen_t size = sizeof(error);
   require(::getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &size) == 0, "connect");
-  if (error != 0)
+  reset_at_once_ = error == ECONNRESET; // before it was established, it would be refused
+  if (error != 0 && !reset_at_once_)
     give_up("connect", std::strerror(error));
 }
 
@@ -201,6 +202,8 @@ std::size_t peer::receive(std::span<char> target, clock::time_point end, const c
   while (true) {
     await(fd(), POLLIN, end, operation);
     const auto done = ::recv(fd(), target.data(), target.size(), MSG_DONTWAIT);
+    if (done == 0 && reset_at_once_)
+      give_up(operation, std::strerror(ECONNRESET));
     if (done >= 0)
       return static_cast<std::size_t>(done);
     require(would_wait(), operation);
@@ -241,7 +244,7 @@ ending peer::await_end() {
     await(fd(), POLLIN, end, "await_end");
     const auto done = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (done == 0)
-      return ending::finished;
+      return reset_at_once_ ? ending::reset : ending::finished;
     if (done < 0 && errno == ECONNRESET)
       return ending::reset;
     require(done > 0 || would_wait(), "await_end");

@@ -41,7 +41,7 @@ inline ending ending_of_abort(carrier over) {
 /// One end of a stream. Move-only; one thread at a time. Destruction closes it as `close` does.
 class peer {
  public:
-  /// To 127.0.0.1.
+  /// To 127.0.0.1. A connection that is accepted and reset at once counts as connected: reading tells of the reset.
   explicit peer(std::uint16_t port, peer_options options = {});
 
   explicit peer(const std::string& address, peer_options options = {});
@@ -94,6 +94,7 @@ class peer {
   descriptor socket_;
   peer_options options_;
   int other_end_ = -1;
+  bool reset_at_once_ = false; // connect has found it, and the kernel tells it only once
 };
 
 /// Listens on 127.0.0.1, on a port that the kernel picks, or at an abstract Unix name.
