@@ -68,6 +68,10 @@ constexpr config_key keys[]{
 
     {"listener", "backlog", number_key{1, 65'535, put<&settings::listener, &listen_options::backlog>}},
     {"listener", "max_connections", number_key{0, 100'000'000, put<&settings::listener, &listen_options::max_connections>}},
+    {"listener", "accept_rate", number_key{0, 1'000'000, put<&settings::listener, &listen_options::accept_rate>}},
+    {"listener", "max_per_address", number_key{0, 100'000'000, put<&settings::listener, &listen_options::max_per_address>}},
+    {"listener", "alarm_threshold", number_key{0, 100'000'000, put<&settings::listener, &listen_options::connection_alarm, &connection_alarm::threshold>}},
+    {"listener", "alarm_cooldown", time_key{1ms, longest, false, put<&settings::listener, &listen_options::connection_alarm, &connection_alarm::cooldown>}},
     {"listener", "shard", choice_key{shards, put<&settings::listener, &listen_options::shard>}},
     {"listener", "reuse_address", flag_key{put<&settings::listener, &listen_options::reuse_address>}},
     {"listener", "v6_only", choice_key{v6_only_words, put_v6_only}},

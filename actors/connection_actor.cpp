@@ -1,6 +1,8 @@
 #include "actnet/actors/connection_actor.hpp"
 
+#include "actnet/actors/listener_book.hpp"
 #include "actnet/actors/loop_host.hpp"
+#include "actnet/net/log.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 
 #include <caf/actor_cast.hpp>
@@ -307,10 +309,27 @@ void connection_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::
 void connection_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) {
   if (source != owner_)
     return;
-  if (!reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown)
+  if (!reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown) {
     stream_.close(net::close_reason::owner_gone);
-  else
+  } else {
+    log_end_of_handler(reason);
     stream_.abort(net::close_reason::owner_gone, errc::owner_gone);
+  }
+}
+
+/// Of an accepted connection: nobody else may hear of it. Whoever connected has an actor that watches the handler's
+/// end.
+void connection_actor::log_end_of_handler(const caf::error& reason) {
+  const auto book = slot_ ? slot_->book() : nullptr;
+  if (!book || !net::log_enabled(net::log_level::warning))
+    return;
+  auto where = book->path();
+  if (where.empty())
+    if (auto local = stream_.socket().local_endpoint())
+      where = local->to_string();
+  net::log_limited(net::log_level::warning, "handler",
+                   where + "/" + peer_.to_string() +
+                       ": the handler ended: " + (reason == caf::exit_reason::kill ? "killed" : to_text(reason)));
 }
 
 void connection_actor::abort_now(net::errc cause) {
@@ -384,6 +403,8 @@ void connection_actor::on_closed(net::close_reason reason, std::error_code cause
     unwatch(owner);
     tell(owner, std::exchange(hosted_owner_, nullptr), ended_with_);
   }
+  if (auto book = slot_ ? slot_->book() : nullptr)
+    book->ended(home(), stream_.counters());
   slot_ = nullptr;
   end(cause ? make_error(cause) : caf::error{});
 }

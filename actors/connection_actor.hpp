@@ -14,12 +14,15 @@
 namespace actnet {
 
 class connection_count;
+class listener_book;
 
 /// What counts a connection while it lives: whoever opened it learns of its end by this object's destruction.
 class connection_slot {
  public:
   virtual ~connection_slot() = default;
   virtual const connection_count* count() const noexcept = 0;
+  /// Of an accepted connection: where its listener keeps what it knows of it.
+  virtual listener_book* book() const noexcept { return nullptr; }
 };
 
 /// Everything a connection is born with.
@@ -53,6 +56,9 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   const net::endpoint& peer() const noexcept { return peer_; }
   const std::shared_ptr<connection_slot>& slot() const noexcept { return slot_; }
 
+  /// In its loop's thread.
+  const net::connection_counters& counters() const noexcept { return stream_.counters(); }
+
  private:
   struct outgoing;
 
@@ -79,6 +85,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void queue(outgoing* item) noexcept;
   static void run_queue(void* self, void* item) noexcept;
   void set_owner(const caf::strong_actor_ptr& owner);
+  void log_end_of_handler(const caf::error& reason);
   stream::info describe();
 
   // The first ones are used with every message; they lie beside the loop's pointer in the base.

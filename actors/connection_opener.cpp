@@ -26,7 +26,8 @@ class connection_count::slot final : public connection_slot {
 bool connection_count::try_take() noexcept {
   auto live = live_.load();
   do {
-    if (limit_ != 0 && live >= limit_)
+    const auto limit = limit_.load();
+    if (limit != 0 && live >= limit)
       return false;
   } while (!live_.compare_exchange_weak(live, live + 1));
   return true;
@@ -63,8 +64,17 @@ void connection_count::wait(const caf::strong_actor_ptr& whom) {
   awaited_.store(true);
 }
 
+void connection_count::set_limit(std::uint32_t limit) {
+  limit_.store(limit);
+  wake();
+}
+
 void connection_count::returned() noexcept {
   live_.fetch_sub(1);
+  wake();
+}
+
+void connection_count::wake() noexcept {
   if (!awaited_.load())
     return;
   std::vector<caf::strong_actor_ptr> told;
@@ -77,28 +87,41 @@ void connection_count::returned() noexcept {
     who->enqueue(caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, slot_returned{}), nullptr);
 }
 
-void end_connections(loops& all, const std::shared_ptr<connection_count>& count,
-                     void (connection_actor::*how)() noexcept) noexcept {
+void on_every_loop(loops& all, const std::function<void(loop_host&, std::size_t)>& what) {
   struct order {
-    loop_host* host;
-    std::shared_ptr<connection_count> count;
-    void (connection_actor::*how)() noexcept;
+    loop_host& host;
+    std::size_t index;
+    std::function<void(loop_host&, std::size_t)> what;
   };
   for (std::size_t i = 0; i < all.size(); ++i) {
-    auto given = std::make_unique<order>(order{&all.at(i), count, how});
+    auto given = std::make_unique<order>(order{all.at(i), i, what});
     const auto posted = all.at(i).loop().post(
         [](void* object, void*) noexcept {
           std::unique_ptr<order> o{static_cast<order*>(object)};
-          o->host->for_each_lean([&](lean_actor& who) {
-            auto connection = dynamic_cast<connection_actor*>(&who);
-            if (connection && connection->slot() && connection->slot()->count() == o->count.get())
-              (connection->*o->how)();
-          });
+          o->what(o->host, o->index);
         },
         given.get(), nullptr);
     if (posted)
       (void)given.release();
   }
+}
+
+void for_each_connection(loop_host& host, const std::function<void(connection_actor&)>& what) {
+  host.for_each_lean([&what](lean_actor& who) {
+    auto connection = dynamic_cast<connection_actor*>(&who);
+    if (connection && connection->slot())
+      what(*connection);
+  });
+}
+
+void end_connections(loops& all, const std::shared_ptr<connection_count>& count,
+                     void (connection_actor::*how)() noexcept) noexcept {
+  on_every_loop(all, [count, how](loop_host& host, std::size_t) {
+    for_each_connection(host, [&count, how](connection_actor& each) {
+      if (each.slot()->count() == count.get())
+        (each.*how)();
+    });
+  });
 }
 
 connection open_connection(loop_host& home, connection_birth birth, const connection_handler_factory& make_handler,

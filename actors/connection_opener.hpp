@@ -11,12 +11,11 @@
 #include <caf/allowed_unsafe_message_type.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
-#include <utility>
 #include <vector>
 
 namespace actnet {
@@ -32,9 +31,11 @@ struct slot_returned {};
 /// Counts the connections of one opener, exactly. Shared by the opener and its connections. Any thread.
 class connection_count : public std::enable_shared_from_this<connection_count> {
  public:
-  /// 0: no limit. `path` is the opener's place in the tree of supervisors, empty for none.
-  explicit connection_count(std::uint32_t limit, std::string path = {}) noexcept
-      : limit_(limit), path_(std::move(path)) {}
+  /// 0: no limit.
+  explicit connection_count(std::uint32_t limit) noexcept : limit_(limit) {}
+
+  /// Whoever waits for a place looks again. With more than the new limit nobody is sent away.
+  void set_limit(std::uint32_t limit);
 
   /// A place for one more connection, held until the result is destroyed; null if there is none. In that case `whom`
   /// gets `slot_returned` when there is one again.
@@ -44,22 +45,28 @@ class connection_count : public std::enable_shared_from_this<connection_count> {
   bool await_end(const caf::strong_actor_ptr& whom);
 
   std::uint32_t live() const noexcept { return live_.load(); }
-  const std::string& path() const noexcept { return path_; }
 
  private:
   class slot;
   bool try_take() noexcept;
   void returned() noexcept;
+  void wake() noexcept;
   void wait(const caf::strong_actor_ptr& whom);
   void forget(const caf::strong_actor_ptr& whom);
 
-  const std::uint32_t limit_;
-  const std::string path_;
+  std::atomic<std::uint32_t> limit_;
   std::atomic<std::uint32_t> live_{0};
   std::atomic<bool> awaited_{false};
   std::mutex mutex_;
   std::vector<caf::strong_actor_ptr> waiting_;
 };
+
+/// Has `what` called with every loop and its number, in that loop's thread. Loops that have ended are left out. Any
+/// thread; what `what` holds is let go of when the last one has done it.
+void on_every_loop(loops& all, const std::function<void(loop_host&, std::size_t)>& what);
+
+/// Calls `what` with each counted connection that lives on `host`, in its thread.
+void for_each_connection(loop_host& host, const std::function<void(connection_actor&)>& what);
 
 /// Closes or aborts every connection that `count` counts, on all loops. Any thread.
 void end_connections(loops& all, const std::shared_ptr<connection_count>& count,

@@ -62,7 +62,7 @@ caf::result<caf::message> handle_the_rest(caf::scheduled_actor* self, caf::messa
   if (is(static_cast<stream::peer_finished*>(nullptr)) || is(static_cast<stream::writable*>(nullptr)) ||
       is(static_cast<datagram::writable*>(nullptr)) || is(static_cast<listening*>(nullptr)) ||
       is(static_cast<bound*>(nullptr)) || is(static_cast<connected*>(nullptr)) ||
-      is(static_cast<reconnecting*>(nullptr)))
+      is(static_cast<reconnecting*>(nullptr)) || is(static_cast<connections_alarm*>(nullptr)))
     return caf::message{};
   if (content.match_elements<accepted>()) {
     content.get_as<accepted>(0).connection.abort();

@@ -16,8 +16,8 @@ namespace actnet {
 
 /// Override `make_behavior` and handle what matters. For what a behaviour does not mention:
 /// - `closed` (stream, datagram, listener): the actor ends, with the cause if there is one;
-/// - `peer_finished`, `writable`, `finished`, `listening`, `bound`, `connected`, `reconnecting`: nothing is to be
-///   done;
+/// - `peer_finished`, `writable`, `finished`, `listening`, `bound`, `connected`, `reconnecting`, `connections_alarm`:
+///   nothing is to be done;
 /// - `written` and `sent` with a cause: logged at level debug (the connection's end follows, or the peer is slow);
 /// - `listen_failed`, `bind_failed`, `connect_failed`: the actor ends with the cause;
 /// - `drain`, which comes after `join_program`: the actor ends;

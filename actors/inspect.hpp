@@ -129,6 +129,20 @@ typename Inspector::result_type inspect(Inspector& f, optional_time& x) {
       });
 }
 
+/// An optional number; none is negative.
+struct optional_number {
+  std::optional<std::uint32_t>& value;
+};
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, optional_number& x) {
+  return inspect_as(
+      f, x, [](const optional_number& n) { return n.value ? std::int64_t{*n.value} : std::int64_t{-1}; },
+      [](optional_number& n, std::int64_t value) {
+        n.value = value < 0 ? std::nullopt : std::optional{static_cast<std::uint32_t>(value)};
+      });
+}
+
 /// A group membership, as the option that sets it.
 template <class Inspector, class Group>
 typename Inspector::result_type inspect_group(Inspector& f, Group& group) {
@@ -371,6 +385,28 @@ typename Inspector::result_type inspect(Inspector& f, pause_accepting&) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, resume_accepting& x) {
   return f(caf::meta::type_name("actnet::resume_accepting"), x.connections);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, set_limits& x) {
+  detail::optional_number connections{x.max_connections}, rate{x.accept_rate}, per_address{x.max_per_address};
+  return f(caf::meta::type_name("actnet::set_limits"), connections, rate, per_address);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, get_listener_info&) {
+  return f(caf::meta::type_name("actnet::get_listener_info"));
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, listener_info& x) {
+  return f(caf::meta::type_name("actnet::listener_info"), x.local, x.state, x.connections, x.accepted, x.refused,
+           x.bytes_received, x.bytes_sent);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, connections_alarm& x) {
+  return f(caf::meta::type_name("actnet::connections_alarm"), x.local, x.connections);
 }
 
 template <class Inspector>

@@ -12,6 +12,10 @@ void listener::resume_accepting(std::uint64_t connections) const {
   tell(actnet::resume_accepting{connections});
 }
 
+void listener::set_limits(const actnet::set_limits& limits) const {
+  tell(limits);
+}
+
 void listener::stop_listening() const {
   tell(actnet::stop_listening{});
 }

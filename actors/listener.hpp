@@ -8,6 +8,8 @@
 
 namespace actnet {
 
+struct set_limits;
+
 /// Commands to a listener, as described with the messages in messages.hpp.
 class listener : public handle {
  public:
@@ -16,6 +18,8 @@ class listener : public handle {
   void pause_accepting() const;
   /// Goes on, with up to that many more, or without end if 0.
   void resume_accepting(std::uint64_t connections = 0) const;
+  /// `it.set_limits({.max_connections = 100})`; include messages.hpp.
+  void set_limits(const actnet::set_limits& limits) const;
   void stop_listening() const;
   void drain(std::chrono::milliseconds deadline) const;
 };

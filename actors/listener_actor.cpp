@@ -110,44 +110,12 @@ void listener_actor::begin() {
   }
 }
 
-listener_plan::listener_plan(loops& every, net::endpoint where, listen_options how, connection_handler_factory make,
-                             caf::strong_actor_ptr whose, std::string path)
-    : all(every),
-      home(every.next()),
-      local(std::move(where)),
-      options(std::move(how)),
-      make_handler(std::move(make)),
-      owner(std::move(whose)),
-      supervised(!path.empty()),
-      count(std::make_shared<connection_count>(options.max_connections, std::move(path))) {}
-
-void listener_plan::abandon() noexcept {
-  kept = false;
-  if (failed)
-    end_connections(all, count, &connection_actor::abort);
-}
-
-bool listener_plan::take_allowed() noexcept {
-  auto left = allowed.load();
-  do {
-    if (left == 0)
-      return false;
-  } while (left > 0 && !allowed.compare_exchange_weak(left, left - 1));
-  return true;
-}
-
-void listener_plan::give_back_allowed() noexcept {
-  auto left = allowed.load();
-  while (left >= 0 && !allowed.compare_exchange_weak(left, left + 1)) {
-  }
-}
-
 // -- accepting ---------------------------------------------------------------------------------------
 
 bool listener_actor::wants_connection() noexcept {
   if (armed() && !draining_)
-    return false; // the kernel has no descriptors just now
-  if (!stopping_ && (paused_ || !take_allowed()))
+    return false; // the kernel has no descriptors just now, or there were too many connections
+  if (!stopping_ && (paused_ || !rate_allows() || !take_allowed()))
     return false;
   held_ = plan_->count->take(caf::strong_actor_ptr{ctrl()});
   if (held_)
@@ -169,9 +137,27 @@ bool listener_actor::take_allowed() {
   return plan_->take_allowed();
 }
 
+/// If not, the timer tells when it does.
+bool listener_actor::rate_allows() noexcept {
+  const auto next = plan_->rate.next();
+  if (next <= home().loop().now())
+    return true;
+  awaits_rate_ = true;
+  home().loop().timers().arm(*this, next);
+  return false;
+}
+
 void listener_actor::on_accepted(net::listener_socket::accepted connection) noexcept {
+  auto [slot, live] = plan_->book->enter(held_, connection.peer);
+  if (!slot) {
+    refuse(std::move(connection));
+    return;
+  }
+  held_ = nullptr; // the slot holds it
+  plan_->rate.take(home().loop().now());
+  if (plan_->alarm_is_due(live, home().loop().now()))
+    tell_alarm(live);
   auto& where = sharded_ ? home() : plan_->all.next();
-  auto slot = std::move(held_);
   if (&where == &home()) {
     open_here(where, plan_, std::move(connection), std::move(slot));
     return;
@@ -191,6 +177,26 @@ void listener_actor::on_accepted(net::listener_socket::accepted connection) noex
       given.get(), nullptr);
   if (posted)
     (void)given.release();
+}
+
+/// Its address has as many connections as it may have.
+void listener_actor::refuse(net::listener_socket::accepted connection) noexcept {
+  if (!stopping_)
+    plan_->give_back_allowed();
+  held_ = nullptr; // and thereby tells a shard that waits for it
+  (void)connection.socket.set(net::linger{std::chrono::seconds{0}});
+  connection.socket.close();
+  net::log_limited(net::log_level::warning, "accept",
+                   local_.to_string() + ": a connection from " + connection.peer.ip().to_string() +
+                       " is refused, for its address has as many as it may have");
+}
+
+/// In the name of the listener that others know.
+void listener_actor::tell_alarm(std::uint32_t live) noexcept {
+  if (plan_->owner)
+    plan_->owner->enqueue(caf::make_mailbox_element(leader_ ? leader_ : caf::strong_actor_ptr{ctrl()},
+                                                    caf::make_message_id(), {}, connections_alarm{local_, live}),
+                          &home());
 }
 
 /// In the thread of `home`.
@@ -237,12 +243,20 @@ void listener_actor::on_accept_failed(std::error_code cause) noexcept {
 }
 
 void listener_actor::on_timer(net::time_point now) noexcept {
+  awaits_rate_ = false;
   if (!draining_) {
     accept_more();
   } else if (!aborted_ && drain_until_ && now >= *drain_until_) {
     aborted_ = true;
     end_connections(plan_->all, plan_->count, &connection_actor::abort);
   }
+}
+
+/// The limits have changed.
+void listener_actor::look_again() noexcept {
+  if (!stopping_ && std::exchange(awaits_rate_, false))
+    home().loop().timers().cancel(*this);
+  accept_more();
 }
 
 void listener_actor::accept_more() noexcept {
@@ -369,6 +383,13 @@ void listener_actor::on_message(caf::mailbox_element& command) {
       plan_->allowed.store(order.connections == 0 ? -1 : static_cast<std::int64_t>(order.connections));
     forward(order);
     accept_more();
+  } else if (content.match_elements<set_limits>()) {
+    plan_->change(content.get_as<set_limits>(0));
+    forward(set_limits{}); // to look again
+    look_again();
+  } else if (content.match_elements<get_listener_info>()) {
+    answer_info(command);
+    return;
   } else if (content.match_elements<stop_listening>()) {
     stop_requests_.push_back(answer_later(command));
     stop();
@@ -384,6 +405,27 @@ void listener_actor::on_message(caf::mailbox_element& command) {
     return;
   }
   answer(command, caf::ok_atom_v);
+}
+
+/// From the loop that counts last, and also when the listener has ended by then.
+void listener_actor::answer_info(const caf::mailbox_element& request) {
+  if (!request.mid.is_request() || !request.sender)
+    return;
+  listener_info info;
+  info.local = local_;
+  if (stopping_)
+    info.state = listener_state::stopping;
+  else if (paused_ || plan_->allowed.load() == 0)
+    info.state = listener_state::paused;
+  plan_->book->measure([me = caf::strong_actor_ptr{ctrl()}, asked = answer_later(request), book = plan_->book,
+                        info](const listener_book::traffic& moved) mutable {
+    info.connections = book->live();
+    info.accepted = book->accepted();
+    info.refused = book->refused();
+    info.bytes_received = moved.received;
+    info.bytes_sent = moved.sent;
+    asked.sender->enqueue(me, asked.id.response_id(), caf::make_message(info), nullptr);
+  });
 }
 
 void listener_actor::after_end(caf::mailbox_element& command) {

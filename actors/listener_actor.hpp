@@ -1,52 +1,16 @@
 // The actor that owns a listening socket. It accepts, and deals connections out to the loops.
 #pragma once
 
-#include "actnet/actors/connection_opener.hpp"
 #include "actnet/actors/lean_actor.hpp"
-#include "actnet/actors/messages.hpp"
-#include "actnet/actors/options.hpp"
-#include "actnet/actors/supervision/child_spec.hpp"
-#include "actnet/net/socket/listener_socket.hpp"
+#include "actnet/actors/listener_plan.hpp"
 
-#include <atomic>
-#include <cstdint>
+#include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 namespace actnet {
-
-/// What the shards of a listener share, and what a supervised one leaves to its successor.
-struct listener_plan final : kept_socket {
-  listener_plan(loops& every, net::endpoint where, listen_options how, connection_handler_factory make,
-                caf::strong_actor_ptr whose, std::string path);
-
-  /// Takes one of the allowed ones.
-  bool take_allowed() noexcept;
-  void give_back_allowed() noexcept;
-
-  /// Any thread.
-  void abandon() noexcept override;
-
-  loops& all;
-  loop_host& home;           ///< Of the listener.
-  const net::endpoint local; ///< As asked for.
-  const listen_options options;
-  const connection_handler_factory make_handler; ///< Empty: the owner gets `accepted`.
-  const caf::strong_actor_ptr owner;
-  const bool supervised; ///< By its owner.
-  const std::shared_ptr<connection_count> count;
-  /// Open ones: one for each loop if it is sharded, by the loop's number, otherwise one. Each belongs to its shard's
-  /// loop while that runs. None: `local` is to be opened.
-  std::vector<net::listener_socket> sockets;
-  /// How many more may be accepted, as `resume_accepting{n}` says; negative: any number.
-  std::atomic<std::int64_t> allowed{-1};
-  std::atomic<bool> paused{false};
-  /// Who fails leaves its sockets open, for somebody comes after it.
-  std::atomic<bool> kept{false};
-  std::atomic<bool> failed{false}; ///< The last one did.
-};
 
 /// With `shard::reuse_port` one of these per loop: the first is the listener that others know, and the rest are its
 /// shards, each with its own socket, which it commands and outlives.
@@ -81,7 +45,12 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
   bool is_leader() const noexcept { return !leader_; }
   std::error_code open();
   bool take_allowed();
+  bool rate_allows() noexcept;
+  void refuse(net::listener_socket::accepted connection) noexcept;
+  void tell_alarm(std::uint32_t live) noexcept;
+  void look_again() noexcept;
   void accept_more() noexcept;
+  void answer_info(const caf::mailbox_element& request);
   void stop() noexcept;
   void begin_drain(std::chrono::milliseconds deadline) noexcept;
   void stand_down_within(std::chrono::milliseconds deadline) noexcept;
@@ -100,8 +69,9 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
   net::endpoint local_;
   std::shared_ptr<connection_slot> held_; // for the accept that is under way
   bool paused_ = false;
-  bool stopping_ = false; // takes what waits in the backlog
-  bool draining_ = false; // and then waits for the connections
+  bool awaits_rate_ = false; // with the timer
+  bool stopping_ = false;    // takes what waits in the backlog
+  bool draining_ = false;    // and then waits for the connections
   std::optional<net::time_point> drain_until_;
   bool leaves_socket_ = false;
   bool aborted_ = false; // the connections were, at the drain's deadline

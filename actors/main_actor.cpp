@@ -3,6 +3,7 @@
 #include "actnet/actors/errors.hpp"
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/supervision/tree.hpp"
+#include "actnet/net/log.hpp"
 
 #include <caf/actor_registry.hpp>
 #include <caf/exit_reason.hpp>
@@ -73,6 +74,10 @@ caf::behavior main_actor::make_behavior() {
       [this](const listen_failed& f) { give_up("listen on", f.local, f.cause); },
       [this](const bind_failed& f) { give_up("bind", f.local, f.cause); },
       [this](const connect_failed& f) { give_up("connect to", f.remote, f.cause); },
+      [](const connections_alarm& a) {
+        net::log(net::log_level::warning, "accept",
+                 a.local.to_string() + ": there are " + std::to_string(a.connections) + " connections");
+      },
       [](const listener_closed&) {},
       [](const datagram::closed&) {},
       [](const stream::closed&) {},

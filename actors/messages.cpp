@@ -52,6 +52,10 @@ void announce_messages(caf::actor_system_config& cfg) {
   cfg.add_message_type<accepted>("actnet::accepted");
   cfg.add_message_type<pause_accepting>("actnet::pause_accepting");
   cfg.add_message_type<resume_accepting>("actnet::resume_accepting");
+  cfg.add_message_type<set_limits>("actnet::set_limits");
+  cfg.add_message_type<get_listener_info>("actnet::get_listener_info");
+  cfg.add_message_type<listener_info>("actnet::listener_info");
+  cfg.add_message_type<connections_alarm>("actnet::connections_alarm");
   cfg.add_message_type<stop_listening>("actnet::stop_listening");
   cfg.add_message_type<drain>("actnet::drain");
   cfg.add_message_type<listener_closed>("actnet::listener_closed");

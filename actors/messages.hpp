@@ -282,7 +282,43 @@ struct resume_accepting {
   std::uint64_t connections = 0;
 };
 
-/// To a listener: takes what waits in the backlog, as far as `max_connections` allows, and ends. Answered.
+/// To a listener: other limits than those it began with (see listen_options; 0: none); what is unset stays as it is.
+/// Answered when they are in force: more than before come in at once, and with fewer nobody is sent away.
+struct set_limits {
+  std::optional<std::uint32_t> max_connections = std::nullopt;
+  std::optional<std::uint32_t> accept_rate = std::nullopt;
+  std::optional<std::uint32_t> max_per_address = std::nullopt;
+};
+
+/// To a listener. Answered by `listener_info`.
+struct get_listener_info {};
+
+enum class listener_state : std::uint8_t {
+  listening, ///< Also while it waits for a place below its limits.
+  paused,    ///< By `pause_accepting`, or it has accepted as many as `resume_accepting` said.
+  stopping,
+};
+
+/// Of a moment; totals since the beginning of the listener, restarts included.
+struct listener_info {
+  endpoint local;
+  listener_state state{};
+  std::uint32_t connections = 0; ///< Accepted and still alive.
+  std::uint64_t accepted = 0;
+  std::uint64_t refused = 0; ///< Reset for `max_per_address`; not among the accepted.
+  // Of all its connections, live and ended.
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+};
+
+/// A listener has as many connections as its alarm's threshold, or more. To its owner, when another one is accepted and
+/// the last alarm is at least the cooldown ago.
+struct connections_alarm {
+  endpoint local;
+  std::uint32_t connections = 0;
+};
+
+/// To a listener: takes what waits in the backlog, at any rate but no more than `max_connections`, and ends. Answered.
 struct stop_listening {};
 
 /// To a listener, a client or a datagram socket: stops taking new work, waits for its connections to end, aborts them

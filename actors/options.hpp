@@ -47,8 +47,21 @@ enum class shard : std::uint8_t {
   reuse_port,  ///< A listening socket per loop (SO_REUSEPORT); the kernel spreads. For high churn.
 };
 
+/// When the owner of a listener is told that there are many connections (`connections_alarm`).
+struct connection_alarm {
+  std::uint32_t threshold = 0;                ///< Accepted and still alive. 0: never.
+  std::chrono::milliseconds cooldown{60'000}; ///< Without another one.
+  bool operator==(const connection_alarm&) const = default;
+};
+
 struct listen_options {
   std::uint32_t max_connections = 0; ///< At once; more wait in the backlog. 0: no limit.
+  /// Connections per second, over all loops; more wait in the backlog. As many may come at once after a second without
+  /// any, and with `shard::reuse_port` one more for each further loop. 0: no limit.
+  std::uint32_t accept_rate = 0;
+  /// At once from one IP address; more are accepted and reset. Unix peers are not counted. 0: no limit.
+  std::uint32_t max_per_address = 0;
+  actnet::connection_alarm connection_alarm;
   int backlog = 4096;
   actnet::shard shard = shard::round_robin;
   placement handlers = placement::loop;
@@ -57,6 +70,7 @@ struct listen_options {
   std::optional<mode_t> path_mode;             ///< Who may connect to a Unix path; none: as the umask says.
   std::chrono::milliseconds accept_pause{100}; ///< When descriptors or memory have run out.
   socket_options sockets;                      ///< Set on each accepted connection. TCP: no_delay is set before.
+  /// Of each accepted connection. If the owner gets `accepted`, it has the handshake deadline to claim it.
   connection_options connection = server_defaults();
 
   bool operator==(const listen_options&) const = default;

@@ -82,6 +82,10 @@ auto samples() {
                     accepted{{}, here, there},
                     pause_accepting{},
                     resume_accepting{9},
+                    set_limits{1, 2, 3},
+                    get_listener_info{},
+                    listener_info{here, listener_state::stopping, 1, 2, 3, 4, 5},
+                    connections_alarm{here, 6},
                     stop_listening{},
                     drain{10ms},
                     listener_closed{here, failure},
@@ -156,6 +160,10 @@ TEST_CASE("what travels arrives with every field", "[messages]") {
   CHECK(there_and_back(system, actnet::connect{here, 11ms}).deadline == 11ms);
   CHECK(there_and_back(system, actnet::connect{here, 0ms}).deadline == 0ms);
   CHECK_FALSE(there_and_back(system, actnet::connect{here}).deadline);
+  const auto limits = there_and_back(system, set_limits{.max_connections = 0, .accept_rate = 4'294'967'295});
+  CHECK(limits.max_connections == 0u);
+  CHECK(limits.accept_rate == 4'294'967'295u);
+  CHECK_FALSE(limits.max_per_address);
   const auto left = there_and_back(system, datagram::leave_group{{group, net::interface_index{3}}});
   CHECK(left.group.group == group);
   CHECK(std::get<net::interface_index>(left.group.interface).value == 3);

@@ -1,0 +1,61 @@
+#include "actnet/actors/listener_plan.hpp"
+
+#include "actnet/actors/loops.hpp"
+
+#include <utility>
+
+namespace actnet {
+
+listener_plan::listener_plan(loops& every, net::endpoint where, listen_options how, connection_handler_factory make,
+                             caf::strong_actor_ptr whose, std::string path)
+    : all(every),
+      home(every.next()),
+      local(std::move(where)),
+      options(std::move(how)),
+      make_handler(std::move(make)),
+      owner(std::move(whose)),
+      supervised(!path.empty()),
+      count(std::make_shared<connection_count>(options.max_connections)),
+      book(std::make_shared<listener_book>(every, std::move(path), options.max_per_address)),
+      rate(options.accept_rate) {}
+
+bool listener_plan::take_allowed() noexcept {
+  auto left = allowed.load();
+  do {
+    if (left == 0)
+      return false;
+  } while (left > 0 && !allowed.compare_exchange_weak(left, left - 1));
+  return true;
+}
+
+void listener_plan::give_back_allowed() noexcept {
+  auto left = allowed.load();
+  while (left >= 0 && !allowed.compare_exchange_weak(left, left + 1)) {
+  }
+}
+
+void listener_plan::change(const set_limits& limits) {
+  if (limits.max_per_address)
+    book->set_max_per_address(*limits.max_per_address);
+  if (limits.accept_rate)
+    rate.set(*limits.accept_rate);
+  if (limits.max_connections)
+    count->set_limit(*limits.max_connections);
+}
+
+bool listener_plan::alarm_is_due(std::uint32_t live, net::time_point now) noexcept {
+  const auto& alarm = options.connection_alarm;
+  if (alarm.threshold == 0 || live < alarm.threshold)
+    return false;
+  auto not_before = no_alarm_until.load();
+  return now.time_since_epoch().count() >= not_before &&
+         no_alarm_until.compare_exchange_strong(not_before, net::later(now, alarm.cooldown).time_since_epoch().count());
+}
+
+void listener_plan::abandon() noexcept {
+  kept = false;
+  if (failed)
+    end_connections(all, count, &connection_actor::abort);
+}
+
+} // namespace actnet
