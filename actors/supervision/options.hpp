@@ -21,6 +21,8 @@ struct supervisor_options {
   std::uint32_t intensity = 1; ///< So many restarts within `period` are well; at one more the supervisor gives up.
   std::chrono::milliseconds period{5'000};
   backoff_options backoff = {}; ///< Before a restart. By default none.
+
+  bool operator==(const supervisor_options&) const = default;
 };
 
 } // namespace actnet

@@ -17,6 +17,19 @@ namespace actnet {
 
 namespace {
 
+/// To a supervisor, from itself: a timer left something to do, for which it needs a turn.
+struct take_turn {};
+
+} // namespace
+
+} // namespace actnet
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::take_turn)
+
+namespace actnet {
+
+namespace {
+
 using std::chrono::milliseconds;
 
 /// What a socket gets beyond the time for its connections, which it ends by itself.
@@ -67,7 +80,8 @@ struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<
       net::log(net::log_level::warning, "supervisor", path() + " does not end in time and is killed");
       caf::anon_send_exit(who, caf::exit_reason::kill);
     } else if (state == child_state::restarting) {
-      boss.when_free([me = shared_from_this()] { me->boss.start_again(me); });
+      boss.waiting_.push_back([me = shared_from_this()] { me->boss.start_again(me); });
+      boss.send(&boss, take_turn{}); // outside of a turn an actor cannot end
     }
   }
 
@@ -613,13 +627,16 @@ class supervisor_actor::survey final : public net::timer, public std::enable_sha
     found_.self.kind = child_kind::supervisor;
     found_.self.state = self_.ending_ ? child_state::stopping : child_state::running;
     for (const auto& each : self_.children_)
-      found_.children.push_back({self_.describe(*each), {}, {}});
+      found_.children.push_back({self_.describe(*each), {}, {}, {}});
     std::size_t place = 0;
     for (const auto& each : self_.children_) {
       using enum started_child::nature;
       if (each->who && each->is == supervisor)
         ask<tree_node>(place, get_tree{within * 3 / 4},
                        [](tree_node& to, const tree_node& answer) { to.children = answer.children; });
+      else if (each->who && each->is == listener)
+        ask<listener_info>(place, get_listener_info{},
+                           [](tree_node& to, const listener_info& answer) { to.listener = answer; });
       else if (each->who && each->is == datagrams)
         ask<datagram::info>(place, datagram::get_info{},
                             [](tree_node& to, const datagram::info& answer) { to.datagrams = answer; });
@@ -693,6 +710,7 @@ void supervisor_actor::giving_up(const std::string&) {}
 caf::message_handler supervisor_actor::supervision() {
   return {
       [this](child_began) { began(current_sender()); },
+      [this](take_turn) { proceed(); },
       [this](const actnet::start_child& order) {
         when_free([this, spec = order.spec, promise = make_response_promise()]() mutable {
           if (const auto mistake = mistake_in(spec); !mistake.empty()) {
@@ -816,6 +834,10 @@ caf::message_handler supervisor_actor::supervision() {
       [this](const bound& b) {
         if (parent_)
           send(caf::actor_cast<caf::actor>(parent_), b);
+      },
+      [this](const connections_alarm& alarm) {
+        if (parent_)
+          send(caf::actor_cast<caf::actor>(parent_), alarm);
       },
       [](const listen_failed&) {},
       [](const bind_failed&) {},

@@ -21,6 +21,7 @@ struct get_tree {
 
 struct tree_node {
   child_info self;
+  std::optional<listener_info> listener;   ///< Of a listener.
   std::optional<datagram::info> datagrams; ///< Of a datagram socket.
   std::vector<tree_node> children;         ///< Of a supervisor, in the order of their start.
 };

@@ -60,7 +60,8 @@ struct room_world : actor_world {
   }
 
   child_info child(const std::string& id) {
-    for (const auto& each : ask<child_list>(top, which_children{}).first->children)
+    const auto all = *ask<child_list>(top, which_children{}).first;
+    for (const auto& each : all.children)
       if (each.id == id)
         return each;
     throw std::runtime_error{"no child"};
