@@ -158,7 +158,7 @@ TEST_CASE("a connect to a listener whose backlog is full succeeds as soon as the
     const descriptor taken{::accept(full.listener.fd(), nullptr, nullptr)};
     return !s.log->lines().empty();
   }));
-  CHECK(s.log->lines() == std::vector<std::string>{"connected"});
+  CHECK(s.log->lines().front() == "connected");
 }
 
 TEST_CASE("a connect that fails in the kernel is told with its cause", "[client]") {
