@@ -109,8 +109,13 @@ void loop_host::abort_all(std::chrono::milliseconds patience) noexcept {
 }
 
 void loop_host::patience_timer::on_timer(net::time_point) noexcept {
+  std::string some; // enough to go on
+  for (std::size_t i = 0; i < host_.hosted_.size() && i < 3; ++i)
+    some += ", " + describe(*host_.hosted_[i]);
+  for (std::size_t i = 0; i < host_.lean_.size() && i < 3; ++i)
+    some += ", " + describe(*host_.lean_[i]);
   net::log(net::log_level::warning, "shutdown",
-           std::to_string(host_.live_actors()) + " actors did not end when their loop stopped");
+           std::to_string(host_.live_actors()) + " actors did not end when their loop stopped" + some);
   host_.loop_->stop();
 }
 
