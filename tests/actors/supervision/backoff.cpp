@@ -48,6 +48,12 @@ TEST_CASE("delays near the end of time do not overflow", "[supervisor]") {
   CHECK(delays.next(start, start) == longest);
 }
 
+TEST_CASE("nothing lasts for a time without end", "[supervisor]") {
+  backoff delays{{.first = 1s, .most = 8s, .jitter_percent = 0, .reset_after = std::chrono::milliseconds::max()}};
+  CHECK(delays.next(start, start) == 1s);
+  CHECK(delays.next(start, start + 1000h) == 2s);
+}
+
 TEST_CASE("jitter stays within its share, on both sides", "[supervisor]") {
   const auto percent = GENERATE(20u, 100u, 250u);
   const auto share = std::min(percent, 100u);

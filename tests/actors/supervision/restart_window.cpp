@@ -47,3 +47,9 @@ TEST_CASE("a period of zero counts what happens at the same time", "[supervisor]
   CHECK(window.add(start + 1ns));
   CHECK_FALSE(window.add(start + 1ns));
 }
+
+TEST_CASE("a period without end never forgets", "[supervisor]") {
+  restart_window window{1, std::chrono::milliseconds::max()};
+  CHECK(window.add(start));
+  CHECK_FALSE(window.add(start + 100'000h));
+}
