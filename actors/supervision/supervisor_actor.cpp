@@ -332,6 +332,7 @@ caf::error supervisor_actor::try_start(child& which) {
     return make_error(errc::shutting_down);
   which.boss_timers().cancel(which);
   which.to_be_restarted = false;
+  which.began_at = home()->loop().now();
   started_child made;
   try {
     made = which.spec.start(start_context{*this, which.path(), which.handle, which.kept});
@@ -346,7 +347,6 @@ caf::error supervisor_actor::try_start(child& which) {
   }
   ++which.starts;
   which.who = std::move(made.who);
-  which.began_at = home()->loop().now();
   which.last_reason = {};
   set_state(which, which.is == started_child::nature::plain ? child_state::running : child_state::starting);
   by_actor_[which.who.id()] = which.shared_from_this();
@@ -473,8 +473,8 @@ std::vector<supervisor_actor::child_ptr> supervisor_actor::restarted_with(const 
   return {failed};
 }
 
-/// Only when nothing is being done.
-void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& reason) {
+/// Only when nothing is being done. After a start that failed, others have their turns before the next.
+void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start) {
   const auto now = home()->loop().now();
   set_state(*failed, child_state::restarting);
   if (!window_.add(now)) {
@@ -497,13 +497,13 @@ void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& 
   for (auto each = group.rbegin(); each != group.rend(); ++each)
     if (*each != failed)
       others.stops.push_back({*each});
-  others.done = [this, group, failed, delay](const child_ptr&, const caf::error&) {
+  others.done = [this, group, failed, delay, did_not_start](const child_ptr&, const caf::error&) {
     for (const auto& each : group)
       if (each->spec.restart == restart::temporary && each != failed)
         forget(each);
       else
         set_state(*each, child_state::restarting);
-    if (delay.count() > 0)
+    if (delay.count() > 0 || did_not_start)
       home()->loop().timers().arm(*failed, net::later(home()->loop().now(), delay));
     else
       start_again(failed);
@@ -530,7 +530,7 @@ void supervisor_actor::start_again(const child_ptr& failed) {
     set_state(*did_not, child_state::restarting);
     when_free([this, did_not, starts = did_not->starts, cause] {
       if (did_not->place != children_.end() && did_not->state == child_state::restarting && did_not->starts == starts)
-        restart_after(did_not, cause);
+        restart_after(did_not, cause, true);
     });
   };
   perform(std::move(all));

@@ -121,7 +121,7 @@ class supervisor_actor : public handler {
   void began(const caf::strong_actor_ptr& who);
   void down(const caf::down_msg& down);
   void ended(const child_ptr& which, const caf::error& reason);
-  void restart_after(const child_ptr& failed, const caf::error& reason);
+  void restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start = false);
   void start_again(const child_ptr& failed);
   void set_state(child& which, child_state state);
   child_info describe(const child& which) const;

@@ -84,6 +84,31 @@ TEST_CASE("a child that has lasted begins again at the first delay", "[superviso
   world.log->expect("start a", 4);
 }
 
+TEST_CASE("delays of a child that does not start stay long, however long that goes on", "[supervisor]") {
+  supervised_world world;
+  std::atomic<int> failures{0};
+  world.begin({.intensity = 1000, .backoff = doubling}, {world.flaky("a", failures)});
+  failures = 1000;
+  world.fail("a");
+  world.await_state("a", child_state::restarting);
+  world.time.advance(300ms);
+  for (int i = 0; i < 3; ++i) { // 100, 200, 400 ms, and so on
+    world.settle();
+    world.time.advance(400ms);
+  }
+  for (int i = 0; i < 50; ++i) {
+    const auto before = world.log->count("fail a");
+    world.settle();
+    world.time.advance(400ms);
+    world.log->expect("fail a", before + 1);
+  }
+  const auto before = world.log->count("fail a");
+  world.settle();
+  world.time.advance(399ms);
+  world.settle();
+  CHECK(world.log->count("fail a") == before);
+}
+
 TEST_CASE("hanging_restart_loop: a supervisor answers while a child of it never starts", "[supervisor]") {
   supervised_world world;
   std::atomic<int> failures{0};
@@ -121,6 +146,21 @@ TEST_CASE("hanging_restart_loop: a supervisor answers while a child of it never 
     world.stop();
     CHECK(world.log->count("end b") == 1);
   }
+}
+
+TEST_CASE("hanging_restart_loop: without backoff too, others on its loop have their turns", "[supervisor]") {
+  supervised_world world;
+  std::atomic<int> failures{0};
+  world.begin({.intensity = 200'000}, {world.flaky("a", failures), world.child("b")});
+  captured_log quiet;
+  failures = 200'000;
+  world.fail("a");
+  world.log->expect("fail a", 10);
+  CHECK(world.terminate("a") == "ok");
+  const auto tried = world.log->count("fail a");
+  world.settle();
+  CHECK(world.log->count("fail a") == tried);
+  CHECK(world.states() == lines{"a stopped", "b running"});
 }
 
 TEST_CASE("hanging_restart_loop_rest_for_one: those before a child that never starts go on", "[supervisor]") {
