@@ -54,8 +54,10 @@ struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<
   net::time_point began_at{};
   std::shared_ptr<kept_socket> kept;
   caf::error last_reason;
-  bool awaited = false;         // its end is, by what is being done
-  bool to_be_restarted = false; // it is being ended for that
+  bool awaited = false;             // its end is, by what is being done
+  bool to_be_restarted = false;     // it is being ended for that
+  bool end_waits = false;           // to be dealt with
+  const child* waits_for = nullptr; // to be started again, and this one after it
 
   net::timer_queue& boss_timers() const { return boss.home()->loop().timers(); }
   relay* stable() const { return handle ? static_cast<relay*>(handle->get()) : nullptr; }
@@ -331,7 +333,8 @@ caf::error supervisor_actor::try_start(child& which) {
   if (ending_ || (no_new_sockets_ && (which.starts == 0 || which.is != started_child::nature::plain)))
     return make_error(errc::shutting_down);
   which.boss_timers().cancel(which);
-  which.to_be_restarted = false;
+  which.to_be_restarted = which.end_waits = false;
+  which.waits_for = nullptr;
   which.began_at = home()->loop().now();
   started_child made;
   try {
@@ -372,6 +375,8 @@ void supervisor_actor::began(const caf::strong_actor_ptr& who) {
 void supervisor_actor::order_end(child& which, bool to_be_restarted) {
   if (which.state == child_state::restarting) {
     which.boss_timers().cancel(which);
+    which.end_waits = false;
+    which.waits_for = nullptr;
     set_state(which, child_state::stopped);
   }
   if (!to_be_restarted && !which.who)
@@ -423,9 +428,9 @@ void supervisor_actor::down(const caf::down_msg& message) {
     proceed();
   } else {
     set_state(*which, which->spec.restart == restart::temporary ? child_state::stopped : child_state::restarting);
+    which->end_waits = true;
     when_free([this, which, starts = which->starts, reason = message.reason] {
-      if (which->place != children_.end() && !which->who && which->starts == starts &&
-          (which->state == child_state::restarting || which->spec.restart == restart::temporary))
+      if (which->place != children_.end() && which->starts == starts && std::exchange(which->end_waits, false))
         ended(which, reason);
     });
   }
@@ -498,11 +503,14 @@ void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& 
     if (*each != failed)
       others.stops.push_back({*each});
   others.done = [this, group, failed, delay, did_not_start](const child_ptr&, const caf::error&) {
-    for (const auto& each : group)
+    for (const auto& each : group) {
+      each->end_waits = false;
+      each->waits_for = each == failed ? nullptr : failed.get();
       if (each->spec.restart == restart::temporary && each != failed)
         forget(each);
       else
         set_state(*each, child_state::restarting);
+    }
     if (delay.count() > 0 || did_not_start)
       home()->loop().timers().arm(*failed, net::later(home()->loop().now(), delay));
     else
@@ -528,12 +536,25 @@ void supervisor_actor::start_again(const child_ptr& failed) {
     }
     net::log(net::log_level::error, "supervisor", did_not->path() + " did not start again: " + in_words(cause));
     set_state(*did_not, child_state::restarting);
+    for (const auto& each : restarted_with(did_not))
+      if (each != did_not && each->state == child_state::restarting)
+        each->waits_for = did_not.get();
     when_free([this, did_not, starts = did_not->starts, cause] {
       if (did_not->place != children_.end() && did_not->state == child_state::restarting && did_not->starts == starts)
         restart_after(did_not, cause, true);
     });
   };
   perform(std::move(all));
+}
+
+/// It will not be started, so they are not either (as by OTP).
+void supervisor_actor::stop_those_that_wait_for(const child_ptr& failed) {
+  for (const auto& each : children_)
+    if (each->waits_for == failed.get()) {
+      net::log(net::log_level::warning, "supervisor",
+               each->path() + " stays ended, for " + failed->path() + " was terminated before it started again");
+      order_end(*each, false);
+    }
 }
 
 // -- the whole ---------------------------------------------------------------------------------------
@@ -648,6 +669,7 @@ caf::message_handler supervisor_actor::supervision() {
           work one;
           one.stops.push_back({found});
           one.done = [this, found, promise](const child_ptr&, const caf::error&) mutable {
+            stop_those_that_wait_for(found);
             if (found->spec.restart == restart::temporary || is_dynamic())
               forget(found);
             promise.deliver(caf::ok_atom_v);

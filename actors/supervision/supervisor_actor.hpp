@@ -123,6 +123,7 @@ class supervisor_actor : public handler {
   void ended(const child_ptr& which, const caf::error& reason);
   void restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start = false);
   void start_again(const child_ptr& failed);
+  void stop_those_that_wait_for(const child_ptr& failed);
   void set_state(child& which, child_state state);
   child_info describe(const child& which) const;
   void log_end(const child& which, const caf::error& reason, const char* what_follows) const;

@@ -159,3 +159,58 @@ TEST_CASE("siblings of a restarted group are ended as their shutdown says", "[su
   world.log->expect("start brutal", 2);
   CHECK(world.ask_child(handle) == "slow 2");
 }
+
+TEST_CASE("siblings that fail together are one failure of the group", "[supervisor]") {
+  supervised_world world;
+  const auto options = GENERATE(with(strategy::one_for_all, 1), slowly(strategy::one_for_all, 1));
+  world.begin(options, {world.child("a"), world.child("b"), world.child("c")});
+  const auto all = world.children();
+  world.in(world.asker, [&](probe&) { // all three have ended before the supervisor hears of the first
+    for (const auto& each : all)
+      end_by(each.actor, way::killed);
+  });
+  for (const auto& each : all)
+    world.log->expect("end " + each.id);
+  CHECK(world.alive());
+  world.time.advance(1s);
+  for (const auto& each : all)
+    world.log->expect("start " + each.id, 2);
+  CHECK(world.states() == lines{"a running", "b running", "c running"});
+}
+
+TEST_CASE("a group waits together for its next start", "[supervisor]") {
+  const auto how = GENERATE(strategy::one_for_all, strategy::rest_for_one);
+  supervised_world world;
+  world.begin(slowly(how, 5), {world.child("a"), world.child("b"), world.child("c")});
+  world.news();
+  end_by(world.info_of("a").actor, way::killed);
+  world.log->expect("end b");
+  CHECK(world.states() == lines{"a restarting", "b restarting", "c restarting"});
+  SECTION("and comes back") {
+    world.time.advance(1s);
+    world.log->expect("start c", 2);
+    CHECK(world.states() == lines{"a running", "b running", "c running"});
+  }
+  SECTION("one that is terminated meanwhile is in it all the same") {
+    CHECK(world.terminate("b") == "ok");
+    CHECK(world.states() == lines{"a restarting", "b stopped", "c restarting"});
+    world.time.advance(1s);
+    world.log->expect("start c", 2);
+    CHECK(world.states() == lines{"a running", "b running", "c running"});
+  }
+  SECTION("or stays ended, if the one that failed is terminated") {
+    CHECK(world.terminate("a") == "ok");
+    CHECK(world.states() == lines{"a stopped", "b stopped", "c stopped"});
+    world.time.advance(2s);
+    world.settle();
+    CHECK(world.log->count_like("start ") == 3);
+    CHECK(world.restart_it("b") == "ok");
+    CHECK(world.restart_it("a") == "ok");
+    CHECK(world.remove("c") == "ok");
+    CHECK(world.states() == lines{"a running", "b running"});
+  }
+  SECTION("or ends with its supervisor") {
+    world.stop();
+    CHECK(world.log->count_like("start ") == 3);
+  }
+}
