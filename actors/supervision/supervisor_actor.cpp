@@ -89,6 +89,7 @@ struct supervisor_actor::work {
   std::deque<child_ptr> starts;
   bool to_be_restarted = false; // those that are ended
   std::function<void(const child_ptr& failed, const caf::error& cause)> done;
+  response_promise asked = {};
 
   std::size_t awaited = 0; // ends
   child_ptr starting;
@@ -218,8 +219,12 @@ child_info supervisor_actor::describe(const child& which) const {
 
 // -- one thing after another -------------------------------------------------------------------------
 
-void supervisor_actor::when_free(std::function<void()> what) {
-  waiting_.push_back(std::move(what));
+void supervisor_actor::when_free(std::function<void()> what, response_promise asked) {
+  if (ending_ && at_) {
+    asked.deliver(make_error(errc::shutting_down));
+    return;
+  }
+  waiting_.push_back({std::move(what), std::move(asked)});
   proceed();
 }
 
@@ -236,7 +241,7 @@ void supervisor_actor::proceed() {
     if (!at_) {
       if (waiting_.empty())
         break;
-      const auto next = std::move(waiting_.front());
+      const auto next = std::move(waiting_.front().what);
       waiting_.pop_front();
       next();
     } else if (at_->awaited > 0 || at_->starting) {
@@ -572,7 +577,10 @@ std::vector<std::vector<supervisor_actor::child_ptr>> supervisor_actor::ending_o
 void supervisor_actor::end_all(caf::error reason) {
   if (std::exchange(ending_, true))
     return;
-  waiting_.clear();
+  for (auto& each : std::exchange(waiting_, {}))
+    each.asked.deliver(make_error(errc::shutting_down));
+  if (at_)
+    at_->asked.deliver(make_error(errc::shutting_down));
   for (const auto& each : children_)
     each->awaited = false;
   work all;
@@ -628,7 +636,7 @@ caf::message_handler supervisor_actor::supervision() {
   return {
       [this](child_began) { began(current_sender()); },
       [this](const actnet::start_child& order) {
-        when_free([this, spec = order.spec, promise = make_response_promise()]() mutable {
+        answer_when_free([this, spec = order.spec](response_promise promise) mutable {
           if (const auto mistake = mistake_in(spec); !mistake.empty()) {
             promise.deliver(make_error(errc::invalid_argument, mistake));
             return;
@@ -641,6 +649,7 @@ caf::message_handler supervisor_actor::supervision() {
           }
           const auto made = add(std::move(spec));
           work one;
+          one.asked = promise;
           one.starts.push_back(made);
           one.done = [this, made, promise](const child_ptr& failed, const caf::error& cause) mutable {
             if (!failed) {
@@ -660,13 +669,14 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](const terminate_child& order) {
-        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+        answer_when_free([this, which = order.which](response_promise promise) mutable {
           const auto found = find(which);
           if (!found) {
             promise.deliver(make_error(errc::not_found));
             return;
           }
           work one;
+          one.asked = promise;
           one.stops.push_back({found});
           one.done = [this, found, promise](const child_ptr&, const caf::error&) mutable {
             stop_those_that_wait_for(found);
@@ -678,7 +688,7 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](const restart_child& order) {
-        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+        answer_when_free([this, which = order.which](response_promise promise) mutable {
           const auto found = find(which);
           if (!found || found->state != child_state::stopped || is_dynamic()) {
             promise.deliver(make_error(is_dynamic()                              ? errc::not_supported
@@ -688,6 +698,7 @@ caf::message_handler supervisor_actor::supervision() {
             return;
           }
           work one;
+          one.asked = promise;
           one.starts.push_back(found);
           one.done = [found, promise](const child_ptr& failed, const caf::error& cause) mutable {
             if (failed)
@@ -699,7 +710,7 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](const delete_child& order) {
-        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+        answer_when_free([this, which = order.which](response_promise promise) mutable {
           const auto found = find(which);
           if (!found)
             promise.deliver(make_error(errc::not_found));
@@ -714,7 +725,7 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](which_children) {
-        when_free([this, promise = make_response_promise()]() mutable {
+        answer_when_free([this](response_promise promise) mutable {
           child_list all;
           for (const auto& each : children_)
             all.children.push_back(describe(*each));
@@ -722,7 +733,7 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](count_children) {
-        when_free([this, promise = make_response_promise()]() mutable {
+        answer_when_free([this](response_promise promise) mutable {
           child_counts counts;
           for (const auto& each : children_) {
             ++counts.specs;

@@ -110,7 +110,14 @@ class supervisor_actor : public handler {
   std::vector<child_ptr> restarted_with(const child_ptr& failed) const;
   bool is_dynamic() const noexcept { return options_.strategy == strategy::dynamic; }
 
-  void when_free(std::function<void()> what);
+  /// What is left when all ends is not done, and `asked` answered so.
+  void when_free(std::function<void()> what, response_promise asked = {});
+  /// `what(promise)` keeps the promise to whoever sent the current message.
+  template <class F>
+  void answer_when_free(F what) {
+    auto promise = make_response_promise();
+    when_free([what = std::move(what), promise]() mutable { what(promise); }, promise);
+  }
   void perform(work what);
   void proceed();
   void finish_work(const child_ptr& failed, const caf::error& cause);
@@ -140,7 +147,11 @@ class supervisor_actor : public handler {
   std::unique_ptr<work> at_; // what is being done
   bool proceeding_ = false;
   std::size_t busy_ = 0; // children that are not stopped
-  std::deque<std::function<void()>> waiting_;
+  struct waiting_order {
+    std::function<void()> what;
+    response_promise asked;
+  };
+  std::deque<waiting_order> waiting_;
   bool no_new_sockets_ = false;
   bool ending_ = false;
 };

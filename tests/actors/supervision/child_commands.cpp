@@ -206,3 +206,32 @@ TEST_CASE("which_children and count_children tell what there is", "[supervisor]"
   CHECK(counts.workers == 3);
   CHECK(counts.supervisors == 1);
 }
+
+TEST_CASE("whoever commands a supervisor that is ending is told so", "[supervisor]") {
+  supervised_world world;
+  auto slow = world.child("slow");
+  slow.shutdown = 1s;
+  world.begin({}, {slow});
+  world.hold("slow");
+  const auto ask = [&](auto command) {
+    auto answer = std::make_shared<std::promise<std::string>>();
+    caf::anon_send(world.asker, perform{[=, boss = world.boss](probe& self) {
+                     boss.request(&self, command)
+                         .then([answer](caf::ok_atom) { answer->set_value("ok"); },
+                               [answer](caf::error& e) { answer->set_value(to_text(e)); });
+                   }});
+    return answer->get_future();
+  };
+  auto begun = ask(terminate_child{"slow"});
+  auto waiting = ask(terminate_child{"slow"});
+  world.settle();
+  world.order_stop();
+  world.settle();
+  auto late = ask(terminate_child{"slow"});
+  for (auto* each : {&begun, &waiting, &late}) {
+    REQUIRE(each->wait_for(default_deadline) == std::future_status::ready);
+    CHECK(each->get() == "shutting down");
+  }
+  world.time.advance(1s);
+  world.reason();
+}
