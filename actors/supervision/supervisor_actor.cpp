@@ -447,6 +447,8 @@ void supervisor_actor::ended(const child_ptr& which, const caf::error& reason) {
   const auto again =
       which->spec.restart == restart::permanent || (which->spec.restart == restart::transient && !normally);
   const auto called_off = ending_ || (no_new_sockets_ && which->is != started_child::nature::plain);
+  if (is_normal(reason))
+    which->let_go_of_socket(); // it has closed it
   if (again && !called_off) {
     restart_after(which, reason);
     return;

@@ -289,6 +289,27 @@ TEST_CASE("a listener restarted with its group does not wait longer than it may 
   CHECK(answers(after));
 }
 
+TEST_CASE("a listener that was told to stop is opened anew if it is permanent", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  const auto kind = GENERATE(restart::permanent, restart::transient);
+  world.begin({.intensity = 1}, {world.listening(kind)});
+  world.await_listening();
+  peer before{world.address};
+  REQUIRE(answers(before));
+  listener{caf::actor_cast<caf::strong_actor_ptr>(world.handle_of("l"))}.stop_listening();
+  if (kind == restart::permanent) {
+    world.await_listening(2);
+    peer after{world.address};
+    CHECK(answers(after));
+    CHECK(answers(before));
+  } else {
+    world.await_state("l", child_state::stopped);
+    CHECK(is_refused(world.address));
+    CHECK_FALSE(world.path_exists());
+    CHECK(answers(before));
+  }
+}
+
 TEST_CASE("a supervisor's sockets are gone with it", "[supervisor]") {
   socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
   world.begin({.intensity = 9}, {world.listening()});
