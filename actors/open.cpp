@@ -11,6 +11,8 @@
 #include <caf/actor_cast.hpp>
 #include <caf/mailbox_element.hpp>
 
+#include <stdexcept>
+
 namespace actnet {
 
 namespace {
@@ -60,6 +62,8 @@ listen_order::listen_order(caf::actor_system& system, endpoint_argument local, l
 
 listener listen_order::start(connection_handler_factory make_handler) {
   if (!local_.mistake().empty()) {
+    if (child_)
+      throw std::invalid_argument{local_.mistake()};
     tell_mistake<listen_failed>(owner_, local_);
     return {};
   }
@@ -113,6 +117,8 @@ bind_order::bind_order(caf::actor_system& system, endpoint_argument local, bind_
 
 datagram_socket bind_order::start(datagram_handler_factory make_handler) {
   if (!local_.mistake().empty()) {
+    if (child_)
+      throw std::invalid_argument{local_.mistake()};
     tell_mistake<bind_failed>(owner_, local_);
     return {};
   }

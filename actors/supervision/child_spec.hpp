@@ -38,7 +38,9 @@ enum class child_kind : std::uint8_t { worker, supervisor };
 class shutdown {
  public:
   /// It is told to end (`exit_reason::user_shutdown`; sockets drain), and killed after that time.
-  constexpr shutdown(std::chrono::milliseconds within) noexcept : within_(within) {}
+  template <class Rep, class Period>
+  constexpr shutdown(std::chrono::duration<Rep, Period> within) noexcept
+      : within_(std::chrono::ceil<std::chrono::milliseconds>(within)) {}
 
   /// It is told to end, and waited for without end.
   static constexpr shutdown infinity() noexcept { return shutdown{std::chrono::milliseconds::max()}; }

@@ -68,8 +68,10 @@ struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<
   net::time_point began_at{};
   std::shared_ptr<kept_socket> kept;
   caf::error last_reason;
-  bool awaited = false;         // its end is, by what is being done
-  bool to_be_restarted = false; // it is being ended for that
+  bool awaited = false;             // its end is, by what is being done
+  bool to_be_restarted = false;     // it is being ended for that
+  bool end_waits = false;           // to be dealt with
+  const child* waits_for = nullptr; // to be started again, and this one after it
 
   net::timer_queue& boss_timers() const { return boss.home()->loop().timers(); }
   relay* stable() const { return handle ? static_cast<relay*>(handle->get()) : nullptr; }
@@ -80,7 +82,7 @@ struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<
       net::log(net::log_level::warning, "supervisor", path() + " does not end in time and is killed");
       caf::anon_send_exit(who, caf::exit_reason::kill);
     } else if (state == child_state::restarting) {
-      boss.waiting_.push_back([me = shared_from_this()] { me->boss.start_again(me); });
+      boss.waiting_.push_back({[me = shared_from_this()] { me->boss.start_again(me); }, {}});
       boss.send(&boss, take_turn{}); // outside of a turn an actor cannot end
     }
   }
@@ -102,6 +104,7 @@ struct supervisor_actor::work {
   std::deque<child_ptr> starts;
   bool to_be_restarted = false; // those that are ended
   std::function<void(const child_ptr& failed, const caf::error& cause)> done;
+  response_promise asked = {};
 
   std::size_t awaited = 0; // ends
   child_ptr starting;
@@ -232,8 +235,12 @@ child_info supervisor_actor::describe(const child& which) const {
 
 // -- one thing after another -------------------------------------------------------------------------
 
-void supervisor_actor::when_free(std::function<void()> what) {
-  waiting_.push_back(std::move(what));
+void supervisor_actor::when_free(std::function<void()> what, response_promise asked) {
+  if (ending_ && at_) {
+    asked.deliver(make_error(errc::shutting_down));
+    return;
+  }
+  waiting_.push_back({std::move(what), std::move(asked)});
   proceed();
 }
 
@@ -250,7 +257,7 @@ void supervisor_actor::proceed() {
     if (!at_) {
       if (waiting_.empty())
         break;
-      const auto next = std::move(waiting_.front());
+      const auto next = std::move(waiting_.front().what);
       waiting_.pop_front();
       next();
     } else if (at_->awaited > 0 || at_->starting) {
@@ -347,7 +354,9 @@ caf::error supervisor_actor::try_start(child& which) {
   if (ending_ || (no_new_sockets_ && (which.starts == 0 || which.is != started_child::nature::plain)))
     return make_error(errc::shutting_down);
   which.boss_timers().cancel(which);
-  which.to_be_restarted = false;
+  which.to_be_restarted = which.end_waits = false;
+  which.waits_for = nullptr;
+  which.began_at = home()->loop().now();
   started_child made;
   try {
     made = which.spec.start(start_context{*this, which.path(), which.handle, which.kept});
@@ -362,7 +371,6 @@ caf::error supervisor_actor::try_start(child& which) {
   }
   ++which.starts;
   which.who = std::move(made.who);
-  which.began_at = home()->loop().now();
   which.last_reason = {};
   set_state(which, which.is == started_child::nature::plain ? child_state::running : child_state::starting);
   by_actor_[which.who.id()] = which.shared_from_this();
@@ -388,6 +396,8 @@ void supervisor_actor::began(const caf::strong_actor_ptr& who) {
 void supervisor_actor::order_end(child& which, bool to_be_restarted) {
   if (which.state == child_state::restarting) {
     which.boss_timers().cancel(which);
+    which.end_waits = false;
+    which.waits_for = nullptr;
     set_state(which, child_state::stopped);
   }
   if (!to_be_restarted && !which.who)
@@ -439,9 +449,9 @@ void supervisor_actor::down(const caf::down_msg& message) {
     proceed();
   } else {
     set_state(*which, which->spec.restart == restart::temporary ? child_state::stopped : child_state::restarting);
+    which->end_waits = true;
     when_free([this, which, starts = which->starts, reason = message.reason] {
-      if (which->place != children_.end() && !which->who && which->starts == starts &&
-          (which->state == child_state::restarting || which->spec.restart == restart::temporary))
+      if (which->place != children_.end() && which->starts == starts && std::exchange(which->end_waits, false))
         ended(which, reason);
     });
   }
@@ -453,6 +463,8 @@ void supervisor_actor::ended(const child_ptr& which, const caf::error& reason) {
   const auto again =
       which->spec.restart == restart::permanent || (which->spec.restart == restart::transient && !normally);
   const auto called_off = ending_ || (no_new_sockets_ && which->is != started_child::nature::plain);
+  if (is_normal(reason))
+    which->let_go_of_socket(); // it has closed it
   if (again && !called_off) {
     restart_after(which, reason);
     return;
@@ -489,8 +501,8 @@ std::vector<supervisor_actor::child_ptr> supervisor_actor::restarted_with(const 
   return {failed};
 }
 
-/// Only when nothing is being done.
-void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& reason) {
+/// Only when nothing is being done. After a start that failed, others have their turns before the next.
+void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start) {
   const auto now = home()->loop().now();
   set_state(*failed, child_state::restarting);
   if (!window_.add(now)) {
@@ -513,13 +525,16 @@ void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& 
   for (auto each = group.rbegin(); each != group.rend(); ++each)
     if (*each != failed)
       others.stops.push_back({*each});
-  others.done = [this, group, failed, delay](const child_ptr&, const caf::error&) {
-    for (const auto& each : group)
+  others.done = [this, group, failed, delay, did_not_start](const child_ptr&, const caf::error&) {
+    for (const auto& each : group) {
+      each->end_waits = false;
+      each->waits_for = each == failed ? nullptr : failed.get();
       if (each->spec.restart == restart::temporary && each != failed)
         forget(each);
       else
         set_state(*each, child_state::restarting);
-    if (delay.count() > 0)
+    }
+    if (delay.count() > 0 || did_not_start)
       home()->loop().timers().arm(*failed, net::later(home()->loop().now(), delay));
     else
       start_again(failed);
@@ -547,12 +562,25 @@ void supervisor_actor::start_again(const child_ptr& failed) {
     }
     net::log(net::log_level::error, "supervisor", did_not->path() + " did not start again: " + in_words(cause));
     set_state(*did_not, child_state::restarting);
+    for (const auto& each : restarted_with(did_not))
+      if (each != did_not && each->state == child_state::restarting)
+        each->waits_for = did_not.get();
     when_free([this, did_not, starts = did_not->starts, cause] {
       if (did_not->place != children_.end() && did_not->state == child_state::restarting && did_not->starts == starts)
-        restart_after(did_not, cause);
+        restart_after(did_not, cause, true);
     });
   };
   perform(std::move(all));
+}
+
+/// It will not be started, so they are not either (as by OTP).
+void supervisor_actor::stop_those_that_wait_for(const child_ptr& failed) {
+  for (const auto& each : children_)
+    if (each->waits_for == failed.get()) {
+      net::log(net::log_level::warning, "supervisor",
+               each->path() + " stays ended, for " + failed->path() + " was terminated before it started again");
+      order_end(*each, false);
+    }
 }
 
 // -- the whole ---------------------------------------------------------------------------------------
@@ -570,7 +598,10 @@ std::vector<std::vector<supervisor_actor::child_ptr>> supervisor_actor::ending_o
 void supervisor_actor::end_all(caf::error reason) {
   if (std::exchange(ending_, true))
     return;
-  waiting_.clear();
+  for (auto& each : std::exchange(waiting_, {}))
+    each.asked.deliver(make_error(errc::shutting_down));
+  if (at_)
+    at_->asked.deliver(make_error(errc::shutting_down));
   for (const auto& each : children_)
     each->awaited = false;
   work all;
@@ -712,7 +743,7 @@ caf::message_handler supervisor_actor::supervision() {
       [this](child_began) { began(current_sender()); },
       [this](take_turn) { proceed(); },
       [this](const actnet::start_child& order) {
-        when_free([this, spec = order.spec, promise = make_response_promise()]() mutable {
+        answer_when_free([this, spec = order.spec](response_promise promise) mutable {
           if (const auto mistake = mistake_in(spec); !mistake.empty()) {
             promise.deliver(make_error(errc::invalid_argument, mistake));
             return;
@@ -725,6 +756,7 @@ caf::message_handler supervisor_actor::supervision() {
           }
           const auto made = add(std::move(spec));
           work one;
+          one.asked = promise;
           one.starts.push_back(made);
           one.done = [this, made, promise](const child_ptr& failed, const caf::error& cause) mutable {
             if (!failed) {
@@ -744,15 +776,17 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](const terminate_child& order) {
-        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+        answer_when_free([this, which = order.which](response_promise promise) mutable {
           const auto found = find(which);
           if (!found) {
             promise.deliver(make_error(errc::not_found));
             return;
           }
           work one;
+          one.asked = promise;
           one.stops.push_back({found});
           one.done = [this, found, promise](const child_ptr&, const caf::error&) mutable {
+            stop_those_that_wait_for(found);
             if (found->spec.restart == restart::temporary || is_dynamic())
               forget(found);
             promise.deliver(caf::ok_atom_v);
@@ -761,7 +795,7 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](const restart_child& order) {
-        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+        answer_when_free([this, which = order.which](response_promise promise) mutable {
           const auto found = find(which);
           if (!found || found->state != child_state::stopped || is_dynamic()) {
             promise.deliver(make_error(is_dynamic()                              ? errc::not_supported
@@ -771,6 +805,7 @@ caf::message_handler supervisor_actor::supervision() {
             return;
           }
           work one;
+          one.asked = promise;
           one.starts.push_back(found);
           one.done = [found, promise](const child_ptr& failed, const caf::error& cause) mutable {
             if (failed)
@@ -782,7 +817,7 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](const delete_child& order) {
-        when_free([this, which = order.which, promise = make_response_promise()]() mutable {
+        answer_when_free([this, which = order.which](response_promise promise) mutable {
           const auto found = find(which);
           if (!found)
             promise.deliver(make_error(errc::not_found));
@@ -797,7 +832,7 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](which_children) {
-        when_free([this, promise = make_response_promise()]() mutable {
+        answer_when_free([this](response_promise promise) mutable {
           child_list all;
           for (const auto& each : children_)
             all.children.push_back(describe(*each));
@@ -805,7 +840,7 @@ caf::message_handler supervisor_actor::supervision() {
         });
       },
       [this](count_children) {
-        when_free([this, promise = make_response_promise()]() mutable {
+        answer_when_free([this](response_promise promise) mutable {
           child_counts counts;
           for (const auto& each : children_) {
             ++counts.specs;

@@ -117,7 +117,14 @@ class supervisor_actor : public handler {
   std::vector<child_ptr> restarted_with(const child_ptr& failed) const;
   bool is_dynamic() const noexcept { return options_.strategy == strategy::dynamic; }
 
-  void when_free(std::function<void()> what);
+  /// What is left when all ends is not done, and `asked` answered so.
+  void when_free(std::function<void()> what, response_promise asked = {});
+  /// `what(promise)` keeps the promise to whoever sent the current message.
+  template <class F>
+  void answer_when_free(F what) {
+    auto promise = make_response_promise();
+    when_free([what = std::move(what), promise]() mutable { what(promise); }, promise);
+  }
   void perform(work what);
   void proceed();
   void finish_work(const child_ptr& failed, const caf::error& cause);
@@ -128,9 +135,10 @@ class supervisor_actor : public handler {
   void began(const caf::strong_actor_ptr& who);
   void down(const caf::down_msg& down);
   void ended(const child_ptr& which, const caf::error& reason);
-  void restart_after(const child_ptr& failed, const caf::error& reason);
+  void restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start = false);
   void start_again(const child_ptr& failed);
   void call_off_surveys();
+  void stop_those_that_wait_for(const child_ptr& failed);
   void set_state(child& which, child_state state);
   child_info describe(const child& which) const;
   void log_end(const child& which, const caf::error& reason, const char* what_follows) const;
@@ -148,7 +156,11 @@ class supervisor_actor : public handler {
   bool proceeding_ = false;
   std::vector<std::shared_ptr<survey>> surveys_; // that wait for answers
   std::size_t busy_ = 0;                         // children that are not stopped
-  std::deque<std::function<void()>> waiting_;
+  struct waiting_order {
+    std::function<void()> what;
+    response_promise asked;
+  };
+  std::deque<waiting_order> waiting_;
   bool no_new_sockets_ = false;
   bool ending_ = false;
 };

@@ -6,6 +6,7 @@
 #include "actnet/actors/supervision/supervisor.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
 
+#include <atomic>
 #include <map>
 #include <stdexcept>
 
@@ -30,6 +31,25 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::test::who_are_you)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::test::hold_on)
 
 namespace actnet::test {
+
+/// How a child can end by itself.
+enum class way { normally, by_shutdown, with_an_error, killed, by_exception };
+
+inline constexpr auto every_way = {way::normally, way::by_shutdown, way::with_an_error, way::killed, way::by_exception};
+
+constexpr bool is_abnormal(way how) {
+  return how != way::normally && how != way::by_shutdown;
+}
+
+inline void end_by(const caf::actor& who, way how) {
+  switch (how) {
+  case way::normally: caf::anon_send(who, end_with{caf::exit_reason::normal}); break;
+  case way::by_shutdown: caf::anon_send(who, end_with{caf::exit_reason::user_shutdown}); break;
+  case way::with_an_error: caf::anon_send(who, end_with{caf::exit_reason::unreachable}); break;
+  case way::killed: caf::anon_send_exit(who, caf::exit_reason::kill); break;
+  case way::by_exception: caf::anon_send(who, throw_up{}); break;
+  }
+}
 
 class child_actor final : public handler {
  public:
@@ -57,10 +77,11 @@ struct with_manual_clock {
 };
 
 struct supervised_world : with_manual_clock, actor_world {
-  supervised_world() : actor_world(1, &time) {}
+  explicit supervised_world(std::size_t loops = 1) : actor_world(loops, &time) {}
   ~supervised_world() {
-    if (boss)
-      stop();
+    order_stop();
+    if (end.valid())
+      end.wait_for(default_deadline);
   }
 
   /// Writes "start ID" and, when it ends, "end ID".
@@ -75,8 +96,27 @@ struct supervised_world : with_manual_clock, actor_world {
     return spec;
   }
 
-  void begin(supervisor_options options, std::vector<child_spec> children) {
-    boss = start_supervisor(system(), "top", options, std::move(children));
+  /// Its start fails as often as `failures` says, from when that is set, and writes "fail ID".
+  child_spec flaky(std::string id, std::atomic<int>& failures, restart kind = restart::permanent) {
+    auto spec = child(id, kind);
+    spec.start = [this, id, &failures, start = spec.start](const start_context& my) -> started_child {
+      if (failures > 0) {
+        --failures;
+        log->add("fail " + id);
+        throw std::runtime_error{"no paper"};
+      }
+      return start(my);
+    };
+    return spec;
+  }
+
+  void begin(supervisor_options options, std::vector<child_spec> children = {}) {
+    begin_at(start_supervisor(system(), "top", options, std::move(children)));
+  }
+
+  /// With one that the test has started.
+  void begin_at(supervisor started) {
+    boss = std::move(started);
     asker = spawn(ends);
     in(asker, [this](probe& self) {
       self.set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) { ended.set_value(down.reason); });
@@ -98,14 +138,54 @@ struct supervised_world : with_manual_clock, actor_world {
     return end.get();
   }
 
-  void order_stop() { caf::anon_send_exit(boss.actor(), caf::exit_reason::user_shutdown); }
+  void order_stop() {
+    if (boss)
+      caf::anon_send_exit(boss.actor(), caf::exit_reason::user_shutdown);
+  }
   void stop() {
     order_stop();
     if (end.valid())
       reason();
   }
 
-  std::vector<child_info> children() { return ask<child_list>(asker, boss, which_children{}).first->children; }
+  /// What a command comes to: "ok", or the error.
+  template <class Answer = caf::ok_atom, class Command>
+  std::string outcome(Command command) {
+    const auto [answer, cause] = ask<Answer>(asker, boss, std::move(command));
+    return answer ? "ok" : to_text(cause);
+  }
+  std::string start(child_spec spec) { return outcome<caf::actor>(start_child{std::move(spec)}); }
+  std::string terminate(child_name which) { return outcome(terminate_child{std::move(which)}); }
+  std::string restart_it(child_name which) { return outcome<caf::actor>(restart_child{std::move(which)}); }
+  std::string remove(child_name which) { return outcome(delete_child{std::move(which)}); }
+  child_counts counts() { return *ask<child_counts>(asker, boss, count_children{}).first; }
+
+  /// Every child, such as "a running".
+  lines states() {
+    lines all;
+    for (const auto& each : children())
+      all.push_back(each.id + " " + std::string{to_string(each.state)});
+    return all;
+  }
+
+  /// What was written down since this was asked for last.
+  lines news() {
+    auto all = log->lines();
+    const auto seen = std::exchange(seen_, all.size());
+    all.erase(all.begin(), all.begin() + std::ptrdiff_t(seen));
+    return all;
+  }
+
+  void await_state(const std::string& id, child_state state) {
+    REQUIRE(eventually([&] { return info_of(id).state == state; }));
+  }
+
+  std::vector<child_info> children_of(const handle& who) {
+    auto answer = ask<child_list>(asker, who, which_children{}).first;
+    REQUIRE(answer);
+    return std::move(answer->children);
+  }
+  std::vector<child_info> children() { return children_of(boss); }
 
   child_info info_of(const std::string& id) {
     for (const auto& each : children())
@@ -152,6 +232,9 @@ struct supervised_world : with_manual_clock, actor_world {
   caf::actor asker;
   std::promise<caf::error> ended;
   std::future<caf::error> end = ended.get_future();
+
+ private:
+  std::size_t seen_ = 0;
 };
 
 } // namespace actnet::test

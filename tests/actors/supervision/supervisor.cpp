@@ -1,110 +1,194 @@
-// Supervisors: starting, ending and starting again, in the scenarios of OTP's supervisor_SUITE.
+// Supervisors that start and end: the sup_start and sup_stop cases of OTP's supervisor_SUITE.
 #include "actors/supervision/supervised_world.hpp"
 
 using namespace actnet;
 using namespace actnet::test;
 
-TEST_CASE("children are started in order and ended in the reverse", "[supervisor]") {
+TEST_CASE("sup_start_normal: children are started in order and ended in the reverse", "[supervisor]") {
   supervised_world world;
   world.begin({}, {world.child("a"), world.child("b"), world.child("c")});
-  CHECK(world.log->lines() == lines{"start a", "start b", "start c"});
+  CHECK(world.news() == lines{"start a", "start b", "start c"});
+  CHECK(world.states() == lines{"a running", "b running", "c running"});
   world.stop();
-  CHECK(world.log->lines() == lines{"start a", "start b", "start c", "end c", "end b", "end a"});
+  CHECK(world.news() == lines{"end c", "end b", "end a"});
 }
 
-TEST_CASE("a start that fails ends what was started, and the supervisor with the child's reason", "[supervisor]") {
+TEST_CASE("sup_start_ignore_child: a supervisor without children lives until it is told to end", "[supervisor]") {
   supervised_world world;
-  auto bad = world.child("bad");
-  bad.start = [](const start_context&) -> started_child { throw std::runtime_error{"no paper"}; };
-  world.begin({}, {world.child("a"), world.child("b"), bad, world.child("c")});
-  CHECK(to_text(world.reason()) == "no paper");
-  CHECK(world.log->lines() == lines{"start a", "start b", "end b", "end a"});
+  world.begin({});
+  CHECK(world.counts().specs == 0);
+  caf::anon_send_exit(world.boss.actor(), caf::exit_reason::normal); // says nothing
+  CHECK(world.alive());
+  world.order_stop();
+  CHECK(world.reason() == caf::exit_reason::user_shutdown);
 }
 
-TEST_CASE("permanent, transient and temporary children end normally, by shutdown and abnormally", "[supervisor]") {
-  using enum caf::exit_reason;
+TEST_CASE("sup_start_fail: a start that fails ends what was started, and the supervisor with the child's reason",
+          "[supervisor]") {
+  supervised_world world;
+  std::atomic<int> failures{1};
   const auto kind = GENERATE(restart::permanent, restart::transient, restart::temporary);
-  const auto how = GENERATE(normal, user_shutdown, kill);
-  const bool again = kind == restart::permanent || (kind == restart::transient && how == kill);
-  supervised_world world;
-  world.begin({.intensity = 3}, {world.child("a", kind)});
-  const auto handle = world.handle_of("a");
-  world.end_child("a", how);
-  if (again) {
-    world.log->expect("start a", 2);
-    CHECK(world.ask_child(handle) == "a 2");
-    CHECK(world.children().front().restarts == 1);
-  } else if (kind == restart::transient) {
-    REQUIRE(eventually([&] { return world.children().front().state == child_state::stopped; }));
-    CHECK(world.ask_child(handle) == "not running");
-  } else {
-    REQUIRE(eventually([&] { return world.children().empty(); }));
-  }
-  CHECK(world.alive());
+  world.begin({.intensity = 9},
+              {world.child("a"), world.child("b", kind), world.flaky("bad", failures, kind), world.child("c")});
+  CHECK(to_text(world.reason()) == "no paper");
+  CHECK(world.news() == lines{"start a", "start b", "fail bad", "end b", "end a"});
 }
 
-TEST_CASE("more restarts than the intensity within the period end the supervisor", "[supervisor]") {
+TEST_CASE("sup_start_fail: a supervisor among the children that does not start", "[supervisor]") {
   supervised_world world;
-  world.begin({.intensity = 2, .period = 5s}, {world.child("a"), world.child("b")});
-  for (int i = 0; i < 2; ++i)
-    world.fail_child("a");
-  world.time.advance(6s);
-  for (int i = 0; i < 2; ++i)
-    world.fail_child("a");
-  CHECK(world.alive());
-  world.fail("a");
-  CHECK(code_of(world.reason()) == errc::restart_limit);
-  CHECK(world.log->count("end b") == 1);
+  std::atomic<int> failures{1};
+  world.begin({}, {world.child("a"),
+                   supervise("inner", {}, {world.child("b"), world.flaky("bad", failures), world.child("c")}),
+                   world.child("d")});
+  CHECK(to_text(world.reason()) == "no paper");
+  CHECK(world.news() == lines{"start a", "start b", "fail bad", "end b", "end a"});
 }
 
-TEST_CASE("one for all restarts all, rest for one those that came after, one for one only the one", "[supervisor]") {
-  using strategies = std::pair<strategy, lines>;
-  const auto [how, expected] =
-      GENERATE(strategies{strategy::one_for_one, {"end b", "start b"}},
-               strategies{strategy::one_for_all, {"end b", "end c", "end a", "start a", "start b", "start c"}},
-               strategies{strategy::rest_for_one, {"end b", "end c", "start b", "start c"}});
+TEST_CASE("a child is started when those before it have been, supervisors with all that is theirs", "[supervisor]") {
   supervised_world world;
-  world.begin({.strategy = how, .intensity = 5}, {world.child("a"), world.child("b"), world.child("c")});
-  world.fail_child("b");
-  auto all = world.log->lines();
-  all.erase(all.begin(), all.begin() + 3);
-  CHECK(all == expected);
+  world.begin({}, {supervise("x", {}, {world.child("a"), supervise("y", {}, {world.child("b")}), world.child("c")}),
+                   world.child("d")});
+  world.log->expect("start d");
+  CHECK(world.news() == lines{"start a", "start b", "start c", "start d"});
+  world.stop();
+  CHECK(world.news() == lines{"end d", "end c", "end b", "end a"});
 }
 
-TEST_CASE("a child that hangs is killed after its time, a brutal one at once", "[supervisor]") {
+TEST_CASE("a child that ends while others are still being started is started again after them", "[supervisor]") {
+  supervised_world world;
+  auto short_lived = world.child("a");
+  short_lived.start = [start = short_lived.start, &world](const start_context& my) {
+    auto made = start(my);
+    if (world.numbers["a"] == 1)
+      caf::anon_send_exit(made.who, caf::exit_reason::kill);
+    return made;
+  };
+  world.begin({}, {short_lived, supervise("x", {}, {world.child("b")}), world.child("c")});
+  world.log->expect("start a", 2);
+  CHECK(world.children().front().state == child_state::running);
+  auto starts = world.log->lines();
+  std::erase(starts, "end a");
+  CHECK(starts == lines{"start a", "start b", "start c", "start a"});
+}
+
+TEST_CASE("a supervisor told to end while it starts ends what it has started", "[supervisor]") {
+  supervised_world world;
+  auto ordering = world.child("b");
+  ordering.start = [start = ordering.start](const start_context& my) {
+    caf::anon_send_exit(my.parent(), caf::exit_reason::user_shutdown);
+    return start(my);
+  };
+  world.begin({}, {world.child("a"), ordering, supervise("x", {}, {world.child("c")}), world.child("d")});
+  CHECK(world.reason() == caf::exit_reason::user_shutdown);
+  CHECK(world.log->count("start d") == 0);
+  CHECK(world.log->count_like("start ") == world.log->count_like("end "));
+}
+
+TEST_CASE("sup_stop_infinity: a child is waited for without end", "[supervisor]") {
   supervised_world world;
   auto slow = world.child("slow");
-  slow.shutdown = 300ms;
-  auto brutal = world.child("brutal");
-  brutal.shutdown = shutdown::brutal();
-  world.begin({}, {slow, brutal});
+  slow.shutdown = shutdown::infinity();
+  world.begin({}, {world.child("a"), slow});
+  const auto who = world.info_of("slow").actor;
   world.hold("slow");
-  world.hold("brutal");
   world.order_stop();
-  REQUIRE(eventually([&] { return world.log->count("end brutal") == 1; }));
   world.settle();
-  CHECK(world.log->count("end slow") == 0);
-  world.time.advance(301ms);
-  CHECK(eventually([&] { return world.log->count("end slow") == 1; }));
-  world.reason();
+  world.time.advance(24h);
+  CHECK(world.alive());
+  CHECK(world.log->count_like("end ") == 0);
+  end_by(who, way::normally);
+  CHECK(world.reason() == caf::exit_reason::user_shutdown);
+  CHECK(world.log->count("end a") == 1);
 }
 
-TEST_CASE("after a restart with backoff the child comes back when its time has come", "[supervisor]") {
+TEST_CASE("sup_stop_timeout: a child that does not end in time is killed, and only then comes the next",
+          "[supervisor]") {
   supervised_world world;
-  supervisor_options options{.intensity = 10};
-  options.backoff = {.first = 100ms, .most = 400ms, .jitter_percent = 0, .reset_after = 1s};
-  world.begin(options, {world.child("a")});
+  auto first = world.child("first");
+  auto second = world.child("second");
+  first.shutdown = 1s;
+  second.shutdown = 2s;
+  world.begin({}, {first, second, world.child("c")});
+  world.hold("first");
+  world.hold("second");
+  world.news();
+  world.order_stop();
+  world.log->expect("end c");
+  world.settle();
+  world.time.advance(2s - 1ms);
+  CHECK(world.alive());
+  CHECK(world.log->count("end second") == 0);
+  world.time.advance(1ms);
+  world.log->expect("end second");
+  world.settle();
+  world.time.advance(1s - 1ms);
+  CHECK(world.alive());
+  CHECK(world.log->count("end first") == 0);
+  world.time.advance(1ms);
+  CHECK(world.reason() == caf::exit_reason::user_shutdown);
+  CHECK(world.news() == lines{"end c", "end second", "end first"});
+}
+
+TEST_CASE("sup_stop_timeout: a child that ends in time is not killed", "[supervisor]") {
+  supervised_world world;
+  auto slow = world.child("slow");
+  slow.shutdown = 1s;
+  world.begin({}, {slow});
+  const auto who = world.info_of("slow").actor;
+  world.hold("slow");
+  captured_log log;
+  world.order_stop();
+  world.settle();
+  world.time.advance(999ms);
+  end_by(who, way::normally);
+  world.reason();
+  CHECK(log.lines.count_like("supervisor: top/slow does not end in time") == 0);
+}
+
+TEST_CASE("sup_stop_brutal_kill: a brutal child is killed at once", "[supervisor]") {
+  supervised_world world;
+  auto brutal = world.child("brutal");
+  brutal.shutdown = shutdown::brutal();
+  world.begin({}, {world.child("a"), brutal});
+  world.hold("brutal");
+  world.news();
+  world.stop();
+  CHECK(world.news() == lines{"end brutal", "end a"});
+}
+
+TEST_CASE("a supervisor told to end twice ends once, with the first reason", "[supervisor]") {
+  supervised_world world;
+  auto slow = world.child("slow");
+  slow.shutdown = 1s;
+  world.begin({}, {slow});
+  world.hold("slow");
+  world.order_stop();
+  caf::anon_send_exit(world.boss.actor(), caf::exit_reason::unreachable);
+  CHECK(world.alive());
+  world.time.advance(1s);
+  CHECK(world.reason() == caf::exit_reason::user_shutdown);
+  CHECK(world.log->count("end slow") == 1);
+}
+
+TEST_CASE("a supervisor that is killed leaves nobody behind", "[supervisor]") {
+  supervised_world world;
+  auto held = world.child("held");
+  held.shutdown = shutdown::infinity();
+  world.begin({},
+              {world.child("a"), held, supervise("x", {}, {world.child("b"), supervise("y", {}, {world.child("c")})}),
+               world.child("d", restart::temporary)});
+  world.hold("held");
   const auto handle = world.handle_of("a");
-  for (const auto delay : {100ms, 200ms, 400ms, 400ms}) {
-    const auto before = world.log->count("start a");
-    world.fail("a");
-    REQUIRE(eventually([&] { return world.children().front().state == child_state::restarting; }));
-    CHECK(world.ask_child(handle) == "restarting");
-    world.time.advance(delay - 1ms);
-    world.settle();
-    CHECK(world.log->count("start a") == before);
-    world.time.advance(1ms);
-    world.log->expect("start a", before + 1);
+  SECTION("as it runs") {
+    world.kill(world.boss.actor());
   }
-  CHECK(world.ask_child(handle) == "a 5");
+  SECTION("while it ends") {
+    world.order_stop();
+    world.settle();
+    world.kill(world.boss.actor());
+  }
+  CHECK(world.reason() == caf::exit_reason::kill);
+  for (const auto* each : {"a", "held", "b", "c", "d"})
+    world.log->expect(std::string{"end "} + each);
+  CHECK(world.ask_child(handle) == "closed");
 }

@@ -1,0 +1,433 @@
+// Listeners and datagram sockets as children: their sockets stay open while their actors come and go.
+#include "actors/supervision/supervised_world.hpp"
+#include "support/sanitizer.hpp"
+#include "support/scratch_folder.hpp"
+
+#include <filesystem>
+#include <thread>
+
+using namespace actnet;
+using namespace actnet::test;
+
+namespace {
+
+/// Sends back what it gets, and writes down the end of its connection.
+class echo final : public handler {
+ public:
+  echo(caf::actor_config& cfg, connection c, journal_ptr log)
+      : handler(cfg), peer_(std::move(c)), log_(std::move(log)) {}
+
+  caf::behavior make_behavior() override {
+    return {
+        [this](const stream::received& r) { peer_.write(r.payload); },
+        [this](const stream::closed& c) {
+          log_->add("closed " + std::string{to_string(c.reason)});
+          quit();
+        },
+    };
+  }
+
+ private:
+  connection peer_;
+  journal_ptr log_;
+};
+
+bool answers(peer& who, std::string_view text = "hello") {
+  who.send_all(text);
+  return who.read_exactly(text.size()) == text;
+}
+
+enum class place { tcp, sharded_tcp, local };
+
+/// Its parent is told where its sockets are.
+struct socket_world : supervised_world {
+  explicit socket_world(place p = place::tcp)
+      : supervised_world(2), where(p), address(p == place::local ? "unix:" + folder / "s" : "127.0.0.1:0") {}
+
+  void begin(supervisor_options options, std::vector<child_spec> specs) {
+    parent = spawn(heard);
+    begin_at(supervisor{caf::actor_cast<caf::strong_actor_ptr>(spawn_on<supervisor_actor>(
+        loop(), "top", options, std::move(specs), caf::actor_cast<caf::strong_actor_ptr>(parent)))});
+  }
+
+  /// At `address`, which is where it is from its first start on.
+  child_spec listening(restart kind = restart::permanent) {
+    child_spec spec;
+    spec.id = "l";
+    spec.restart = kind;
+    spec.start = [this](const start_context& my) -> started_child {
+      log->add("start l");
+      auto options = loops::of(my.system()).settings().listener;
+      options.shard = where == place::sharded_tcp ? shard::reuse_port : shard::round_robin;
+      return my.listen(address, options).each<echo>(handled);
+    };
+    return spec;
+  }
+
+  child_spec bound(restart kind = restart::permanent) {
+    if (where == place::local)
+      address = "unixgram:" + folder / "s";
+    child_spec spec;
+    spec.id = "d";
+    spec.restart = kind;
+    spec.start = [this](const start_context& my) -> started_child {
+      log->add("start d");
+      return my.bind(address).with<probe>(handled);
+    };
+    return spec;
+  }
+
+  void await_listening(std::size_t times = 1) {
+    heard->expect("listening", times);
+    address = address_of(parent);
+  }
+  void await_bound(std::size_t times = 1) {
+    heard->expect("bound", times);
+    address = address_of(parent);
+  }
+
+  /// Until it has been started again.
+  void kill_child(const std::string& id) {
+    const auto before = info_of(id);
+    kill(before.actor);
+    REQUIRE(eventually([&] {
+      const auto now = info_of(id);
+      return now.restarts > before.restarts && now.state == child_state::running;
+    }));
+  }
+
+  bool path_exists() const { return where == place::local && std::filesystem::exists(folder / "s"); }
+
+  scratch_folder folder;
+  const place where;
+  std::string address;
+  journal_ptr heard = make_journal();   // of the parent
+  journal_ptr handled = make_journal(); // of the handlers
+  caf::actor parent;
+};
+
+bool is_refused(const std::string& address) {
+  try {
+    peer one{address};
+    return false;
+  } catch (const std::runtime_error&) {
+    return true;
+  }
+}
+
+constexpr auto a_second = backoff_options{.first = 1s, .most = 1s, .jitter_percent = 0, .reset_after = 1h};
+
+} // namespace
+
+TEST_CASE("a listener is killed again and again: nobody is refused, and who is connected stays", "[supervisor]") {
+  constexpr int kills = sanitized ? 40 : 200;
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  world.begin({.intensity = kills}, {world.listening()});
+  world.await_listening();
+  const auto handle = world.handle_of("l");
+  std::vector<peer> staying;
+  for (int i = 0; i < 8; ++i)
+    staying.emplace_back(world.address);
+  std::atomic<bool> over{false};
+  std::atomic<int> served{0};
+  std::string failure;
+  std::thread crowd{[&] {
+    try {
+      while (!over) {
+        std::vector<peer> some;
+        for (int i = 0; i < 5; ++i)
+          some.emplace_back(world.address);
+        for (auto& each : some)
+          if (!answers(each))
+            throw std::runtime_error{"another answer"};
+        served += 5;
+      }
+    } catch (const std::exception& e) {
+      failure = e.what();
+    }
+  }};
+  for (int i = 0; i < kills; ++i) {
+    world.kill_child("l");
+    if (i % 10 == 0)
+      for (auto& each : staying)
+        CHECK(answers(each));
+  }
+  CHECK(eventually([&] { return served > 20 || !failure.empty(); }));
+  over = true;
+  crowd.join();
+  CHECK(failure.empty());
+  for (auto& each : staying)
+    CHECK(answers(each));
+  CHECK(world.handle_of("l") == handle);
+  CHECK(world.info_of("l").restarts == kills);
+  CHECK(world.alive());
+}
+
+TEST_CASE("whoever connects while no listener runs is served by the next", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  world.begin({.intensity = 1, .backoff = a_second}, {world.listening()});
+  world.await_listening();
+  peer before{world.address};
+  REQUIRE(answers(before));
+  world.kill(world.info_of("l").actor);
+  world.await_state("l", child_state::restarting);
+  std::vector<peer> meanwhile;
+  for (int i = 0; i < 5; ++i) {
+    meanwhile.emplace_back(world.address);
+    meanwhile.back().send_all("hello");
+  }
+  CHECK(answers(before));
+  SECTION("after its time") {
+    world.settle();
+    world.time.advance(1s);
+    for (auto& each : meanwhile)
+      CHECK(each.read_exactly(5) == "hello");
+  }
+  SECTION("unless it is terminated before") {
+    CHECK(world.terminate("l") == "ok");
+    for (auto& each : meanwhile)
+      each.await_end();
+    before.await_end();
+    CHECK(is_refused(world.address));
+    CHECK_FALSE(world.path_exists());
+  }
+  SECTION("unless the supervisor ends before") {
+    world.stop();
+    for (auto& each : meanwhile)
+      each.await_end();
+    before.await_end();
+    CHECK(is_refused(world.address));
+    CHECK_FALSE(world.path_exists());
+  }
+  SECTION("unless the supervisor is killed before") {
+    world.kill(world.boss.actor());
+    world.reason();
+    for (auto& each : meanwhile)
+      each.await_end();
+    before.await_end();
+    CHECK(is_refused(world.address));
+    CHECK_FALSE(world.path_exists());
+  }
+}
+
+TEST_CASE("a terminated listener drains, and opens again when it is restarted", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  world.begin({}, {world.listening()});
+  world.await_listening();
+  peer staying{world.address};
+  REQUIRE(answers(staying));
+  auto drained = std::make_shared<std::promise<void>>();
+  caf::anon_send(
+      world.asker, perform{[&, drained](probe& self) {
+        world.boss.request(&self, terminate_child{"l"}).then([drained](caf::ok_atom) { drained->set_value(); });
+      }});
+  REQUIRE(eventually([&] { return is_refused(world.address); }));
+  CHECK(answers(staying));
+  auto done = drained->get_future();
+  CHECK(done.wait_for(0s) != std::future_status::ready);
+  SECTION("when its connections end") {
+    staying.finish();
+    CHECK(staying.await_end() == ending::finished);
+  }
+  SECTION("or their time is over") {
+    world.settle();
+    world.time.advance(5s);
+    staying.await_end();
+  }
+  REQUIRE(done.wait_for(default_deadline) == std::future_status::ready);
+  CHECK_FALSE(world.path_exists());
+  CHECK(world.states() == lines{"l stopped"});
+  CHECK(world.restart_it("l") == "ok");
+  world.await_listening(2);
+  peer again{world.address};
+  CHECK(answers(again));
+}
+
+TEST_CASE("a listener restarted with its group closes its connections and keeps its socket", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  auto options = supervisor_options{.strategy = strategy::one_for_all, .intensity = 9};
+  const bool waiting = GENERATE(false, true);
+  if (waiting)
+    options.backoff = a_second;
+  world.begin(options, {world.child("a"), world.listening()});
+  world.await_listening();
+  const auto address = world.address;
+  peer before{address};
+  REQUIRE(answers(before));
+  world.kill(world.info_of("a").actor);
+  CHECK(before.await_end() == ending::finished);
+  before.close();
+  peer meanwhile{address};
+  meanwhile.send_all("hello");
+  if (waiting) {
+    world.await_state("l", child_state::restarting);
+    world.settle();
+    world.time.advance(1s);
+  }
+  CHECK(meanwhile.read_exactly(5) == "hello");
+  world.await_listening(2);
+  CHECK(world.address == address);
+  CHECK(world.log->count("start a") == 2);
+}
+
+TEST_CASE("a listener restarted with its group does not wait longer than it may for its connections", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  auto listening = world.listening();
+  listening.shutdown = 2s;
+  world.begin({.strategy = strategy::one_for_all, .intensity = 9}, {world.child("a"), listening});
+  world.await_listening();
+  peer deaf{world.address};
+  REQUIRE(answers(deaf));
+  world.kill(world.info_of("a").actor);
+  world.log->expect("end a");
+  world.settle();
+  CHECK(world.log->count("start a") == 1);
+  world.time.advance(2s);
+  world.log->expect("start a", 2);
+  world.await_listening(2);
+  peer after{world.address};
+  CHECK(answers(after));
+}
+
+TEST_CASE("a listener that was told to stop is opened anew if it is permanent", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  const auto kind = GENERATE(restart::permanent, restart::transient);
+  world.begin({.intensity = 1}, {world.listening(kind)});
+  world.await_listening();
+  peer before{world.address};
+  REQUIRE(answers(before));
+  listener{caf::actor_cast<caf::strong_actor_ptr>(world.handle_of("l"))}.stop_listening();
+  if (kind == restart::permanent) {
+    world.await_listening(2);
+    peer after{world.address};
+    CHECK(answers(after));
+    CHECK(answers(before));
+  } else {
+    world.await_state("l", child_state::stopped);
+    CHECK(is_refused(world.address));
+    CHECK_FALSE(world.path_exists());
+    CHECK(answers(before));
+  }
+}
+
+TEST_CASE("a supervisor's sockets are gone with it", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  world.begin({.intensity = 9}, {world.listening()});
+  world.await_listening();
+  peer one{world.address};
+  REQUIRE(answers(one));
+  if (GENERATE(false, true))
+    world.kill_child("l");
+  SECTION("ended") {
+    world.order_stop();
+    REQUIRE(eventually([&] { return is_refused(world.address); }));
+    CHECK(answers(one));
+    one.finish();
+    CHECK(one.await_end() == ending::finished);
+    CHECK(world.reason() == caf::exit_reason::user_shutdown);
+  }
+  SECTION("killed") {
+    world.kill(world.boss.actor());
+    world.reason();
+    one.await_end();
+    REQUIRE(eventually([&] { return is_refused(world.address); }));
+  }
+  SECTION("drained") {
+    caf::anon_send(world.boss.actor(), drain{5s});
+    REQUIRE(eventually([&] { return is_refused(world.address); }));
+    CHECK(answers(one));
+    one.finish();
+    CHECK(one.await_end() == ending::finished);
+    world.await_state("l", child_state::stopped);
+    CHECK(world.restart_it("l") == "shutting down");
+  }
+  CHECK_FALSE(world.path_exists());
+}
+
+TEST_CASE("a supervisor whose socket does not open ends with the reason", "[supervisor]") {
+  socket_world world;
+  listening_peer squatter;
+  world.address = squatter.address();
+  std::string expected = "address already in use";
+  if (GENERATE(false, true)) {
+    world.address = "nonsense";
+    expected = endpoint_argument{"nonsense"}.mistake();
+    REQUIRE_FALSE(expected.empty());
+  }
+  world.begin({}, {world.child("a"), world.listening()});
+  CHECK(to_text(world.reason()) == expected);
+  CHECK(world.log->lines() == lines{"start a", "start l", "end a"});
+}
+
+TEST_CASE("a datagram socket stays open while its actor is killed, and what arrives is not lost", "[supervisor]") {
+  constexpr int kills = sanitized ? 20 : 100;
+  socket_world world{GENERATE(place::tcp, place::local)};
+  world.begin({.intensity = kills}, {world.bound()});
+  world.await_bound();
+  const auto address = world.address;
+  datagram_peer sender{world.where == place::local ? datagram_carrier::local : datagram_carrier::udp};
+  for (int i = 0; i < kills; ++i) {
+    world.kill(world.info_of("d").actor);
+    for (int n = 0; n < 5; ++n)
+      sender.send_to(address, std::to_string(i) + "." + std::to_string(n));
+    world.handled->expect("datagram " + std::to_string(i) + ".4");
+    world.await_bound(std::size_t(i) + 2);
+  }
+  CHECK(world.handled->count_like("datagram closed") <= kills);
+  CHECK(world.handled->count_like("datagram ") - world.handled->count_like("datagram closed") == 5 * kills);
+  CHECK(world.address == address);
+}
+
+TEST_CASE("datagrams that come while no actor runs are for the next, or nobody's", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::local)};
+  world.begin({.intensity = 1, .backoff = a_second}, {world.bound()});
+  world.await_bound();
+  world.kill(world.info_of("d").actor);
+  world.await_state("d", child_state::restarting);
+  datagram_peer sender{world.where == place::local ? datagram_carrier::local : datagram_carrier::udp};
+  for (const auto* text : {"one", "two", "three"})
+    sender.send_to(world.address, text);
+  world.settle();
+  CHECK(world.handled->count("datagram one") == 0);
+  SECTION("after its time") {
+    world.time.advance(1s);
+    for (const auto* text : {"one", "two", "three"})
+      world.handled->expect(std::string{"datagram "} + text);
+  }
+  SECTION("unless it is terminated before") {
+    CHECK(world.terminate("d") == "ok");
+    CHECK_FALSE(world.path_exists());
+    CHECK(world.restart_it("d") == "ok");
+    world.await_bound(2);
+    sender.send_to(world.address, "four");
+    world.handled->expect("datagram four");
+    CHECK(world.handled->count("datagram one") == 0);
+  }
+  SECTION("unless the supervisor ends before") {
+    world.stop();
+    CHECK_FALSE(world.path_exists());
+  }
+}
+
+TEST_CASE("a datagram socket whose handler fails is started again with another", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::local)};
+  auto spec = world.bound();
+  spec.start = [&, start = spec.start](const start_context& my) -> started_child {
+    world.log->add("start d");
+    return my.bind(world.address).with<probe>(world.handled, hook{[](probe&, const std::string& line) {
+                                                if (line == "datagram fail")
+                                                  throw std::runtime_error{"out of order"};
+                                              }});
+  };
+  world.begin({.intensity = 3}, {spec});
+  world.await_bound();
+  const auto address = world.address;
+  datagram_peer sender{world.where == place::local ? datagram_carrier::local : datagram_carrier::udp};
+  for (int i = 0; i < 3; ++i) {
+    sender.send_to(address, "fail");
+    world.await_bound(std::size_t(i) + 2);
+    sender.send_to(address, "well " + std::to_string(i));
+    world.handled->expect("datagram well " + std::to_string(i));
+  }
+  CHECK(world.info_of("d").restarts == 3);
+}
