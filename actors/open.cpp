@@ -12,6 +12,8 @@
 #include <caf/mailbox_element.hpp>
 
 #include <stdexcept>
+#include <system_error>
+#include <utility>
 
 namespace actnet {
 
@@ -72,8 +74,9 @@ listener listen_order::start(connection_handler_factory make_handler) {
     spec.id = supervisor_->free_id(local_.value().to_string());
     spec.restart = restart::transient;
     spec.start = [local = local_, options = options_, make_handler = std::move(make_handler),
-                  descriptor = descriptor_](const start_context& my) {
-      return started_child{my.listen(local, options).adopt(descriptor).start(make_handler)};
+                  descriptor = descriptor_](const start_context& my) mutable {
+      const auto given = std::exchange(descriptor, -1); // later that number may be somebody else's
+      return started_child{my.listen(local, options).adopt(given).start(make_handler)};
     };
     return listener{caf::actor_cast<caf::strong_actor_ptr>(supervisor_->start_child(std::move(spec)))};
   }
@@ -85,6 +88,8 @@ listener listen_order::start(connection_handler_factory make_handler) {
     if (descriptor_ >= 0) {
       auto adopted = net::listener_socket::adopt(descriptor_);
       if (!adopted) {
+        if (child_)
+          throw std::system_error{adopted.error()};
         tell<listen_failed>(owner_, local_, make_error(adopted.error()));
         return {};
       }

@@ -133,6 +133,35 @@ TEST_CASE("a monitor of a temporary child fires at its end, one that comes too l
   world.watched->expect("gone closed");
 }
 
+TEST_CASE("a link to a handle: told when the child is gone for good, and ends the child when it fails",
+          "[supervisor]") {
+  relay_world world;
+  world.begin({.intensity = 1}, {world.child("a")});
+  const auto handle = world.handle_of("a");
+  const auto linked = world.owned(spawn_on<probe>(world.loop(), world.watched));
+  world.in(linked, [&](probe& self) {
+    self.set_exit_handler([&self](caf::scheduled_actor*, caf::exit_msg& message) {
+      self.note("exit");
+      if (message.reason == caf::exit_reason::unreachable)
+        self.quit(message.reason);
+    });
+    self.link_to(handle);
+  });
+  world.fail_child("a");
+  world.settle();
+  CHECK(world.watched->lines().empty());
+  SECTION("the child is removed") {
+    CHECK(world.terminate("a") == "ok");
+    CHECK(world.remove("a") == "ok");
+    world.watched->expect("exit");
+  }
+  SECTION("the other fails") {
+    caf::anon_send_exit(linked, caf::exit_reason::unreachable);
+    CHECK(code_of(world.reason()) == errc::restart_limit);
+    CHECK(world.log->count("end a") == 2);
+  }
+}
+
 TEST_CASE("an exit sent to a handle ends the child", "[supervisor]") {
   relay_world world;
   world.begin({.intensity = 1}, {world.child("a"), world.child("b", restart::transient)});

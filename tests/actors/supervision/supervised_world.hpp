@@ -80,7 +80,7 @@ struct supervised_world : with_manual_clock, actor_world {
   explicit supervised_world(std::size_t loops = 1) : actor_world(loops, &time) {}
   ~supervised_world() {
     order_stop();
-    if (end.valid())
+    if (boss && end.valid())
       end.wait_for(default_deadline);
   }
 
