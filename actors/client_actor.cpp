@@ -152,6 +152,10 @@ void client_actor::hand_over() {
   const auto opened =
       open_connection(home(), {std::move(socket_), remote_, birth_.options.connection, count_->take(nullptr)},
                       birth_.make_handler, owner);
+  if (!opened && reconnects()) {
+    reconnect_later(make_error(errc::other, "the connection's handler could not be made"));
+    return;
+  }
   if (!opened) {
     refuse(asked, remote_, make_error(errc::other, "the connection's handler could not be made"));
   } else {

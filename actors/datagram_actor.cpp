@@ -73,7 +73,7 @@ std::error_code datagram_actor::open() {
 
 void datagram_actor::begin() {
   if (auto cause = open()) {
-    fail_to_open(cause);
+    fail_to_open(make_error(cause));
     return;
   }
   const datagram_socket me{*this};
@@ -82,9 +82,9 @@ void datagram_actor::begin() {
     try {
       owner = caf::actor_cast<caf::strong_actor_ptr>(make_handler_(home(), me));
     } catch (...) {
-      net::log(net::log_level::error, "actor",
-               "a datagram handler could not be made: " + to_text(std::current_exception()));
-      fail_to_open(errc::other);
+      const auto why = "its handler could not be made: " + to_text(std::current_exception());
+      net::log(net::log_level::error, "actor", counters_.local.to_string() + ": " + why);
+      fail_to_open(make_error(errc::other, why));
       return;
     }
     make_handler_ = nullptr;
@@ -107,12 +107,15 @@ void datagram_actor::cannot_begin(const caf::error& cause) {
   send(std::exchange(opener_, nullptr), caf::make_message_id(), bind_failed{wanted_local_, cause});
 }
 
-void datagram_actor::fail_to_open(std::error_code cause) {
+void datagram_actor::fail_to_open(const caf::error& cause) {
   if (channel_ != net::channel::none)
     home().loop().io().close(std::exchange(channel_, net::channel::none));
+  if (kept_ && socket_)
+    kept_->put(std::move(socket_));
+  kept_ = nullptr;
   socket_.close();
-  cannot_begin(make_error(cause));
-  end(make_error(cause));
+  cannot_begin(cause);
+  end(cause);
 }
 
 void datagram_actor::born_to(caf::strong_actor_ptr owner) {

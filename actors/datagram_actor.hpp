@@ -113,7 +113,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   void finish_turn() noexcept;
   void defer() noexcept;
 
-  void fail_to_open(std::error_code cause);
+  void fail_to_open(const caf::error& cause);
   std::error_code open();
   bool reserve(outgoing& item, std::size_t payload_bytes) noexcept;
   void queue(outgoing item) noexcept;

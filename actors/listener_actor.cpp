@@ -12,6 +12,8 @@
 #include <caf/make_actor.hpp>
 #include <caf/system_messages.hpp>
 
+#include <algorithm>
+
 namespace actnet {
 
 listener_actor::listener_actor(caf::actor_config& cfg, loop_host& home, std::shared_ptr<listener_plan> plan,
@@ -278,7 +280,8 @@ void listener_actor::stop() noexcept {
 
 /// A deadline of zero takes nothing any more, and ends what there is.
 void listener_actor::begin_drain(std::chrono::milliseconds deadline) noexcept {
-  drain_until_ = net::later(home().loop().now(), deadline);
+  const auto until = net::later(home().loop().now(), deadline);
+  drain_until_ = drain_until_ ? std::min(*drain_until_, until) : until;
   stop();
   draining_ = true;
   home().loop().timers().arm(*this, *drain_until_);
@@ -342,11 +345,11 @@ void listener_actor::abort_now(errc cause) {
   shards_.clear();
   if (channel_ != net::channel::none) {
     home().loop().io().close(std::exchange(channel_, net::channel::none));
-    if (plan_->kept)
-      plan_->failed = true;
-    else
+    if (!plan_->kept)
       socket().close();
   }
+  if (is_leader())
+    plan_->failed = plan_->kept.load();
   if (is_leader() && plan_->supervised && !plan_->kept)
     end_connections(plan_->all, plan_->count, &connection_actor::abort);
   finish(make_error(cause));

@@ -29,7 +29,7 @@ constexpr milliseconds service_patience_min{500};
 
 main_actor::main_actor(caf::actor_config& cfg, std::string program, const actnet::settings& settings, main_function fun,
                        program_outcome& outcome)
-    : supervisor_actor(cfg, "main", settings.supervisor, {}, nullptr),
+    : supervisor_actor(cfg, "main", settings.supervisor, {}, {}),
       program_(std::move(program)),
       drain_deadline_(settings.drain_deadline),
       fun_(std::move(fun)),
@@ -103,12 +103,22 @@ void main_actor::give_up(const char* what, const net::endpoint& where, const caf
 }
 
 void main_actor::child_failed_to_start(const std::string& path, started_child::nature is, const caf::error& cause) {
+  if (drain_until_)
+    return;                                                                          // called off with everything else
   if (is == started_child::nature::plain || is == started_child::nature::supervisor) // sockets say so themselves
     stop({1, "cannot start " + path + ": " + to_text(cause), milliseconds{0}});
 }
 
 void main_actor::giving_up(const std::string& sentence) {
-  stop({1, sentence, milliseconds{0}});
+  if (!drain_until_)
+    stop({1, sentence, milliseconds{0}});
+}
+
+void main_actor::told_to_end(const caf::error& reason) {
+  if (reason == caf::exit_reason::user_shutdown)
+    stop({});
+  else
+    stop({1, "told to end: " + to_text(reason), {}});
 }
 
 void main_actor::tell_of(const net::endpoint& where) {

@@ -91,6 +91,7 @@ class main_actor final : public supervisor_actor, private net::timer {
   void child_failed_to_start(const std::string& path, started_child::nature is, const caf::error& cause) override;
   void giving_up(const std::string& sentence) override;
   void on_free() override { end_if_alone(); }
+  void told_to_end(const caf::error& reason) override;
   void all_ended(const caf::error& reason) override;
   void other_down(const caf::down_msg& message) override;
   void on_timer(net::time_point now) noexcept override;

@@ -45,9 +45,9 @@ child_spec supervise(std::string id, supervisor_options options, std::vector<chi
   spec.id = std::move(id);
   spec.start = [options, children = std::move(children)](const start_context& my) {
     const auto parent = my.parent();
-    auto& home = *static_cast<supervisor_actor*>(caf::actor_cast<caf::abstract_actor*>(parent))->home();
+    auto& above = *static_cast<supervisor_actor*>(caf::actor_cast<caf::abstract_actor*>(parent));
     return started_child{
-        spawn_on<supervisor_actor>(home, my.path(), options, children, caf::actor_cast<caf::strong_actor_ptr>(parent)),
+        spawn_on<supervisor_actor>(*above.home(), my.path(), options, children, above.ancestors_of_children()),
         started_child::nature::supervisor};
   };
   spec.shutdown = shutdown::infinity();

@@ -32,7 +32,7 @@ supervisor start_supervisor(caf::actor_system& system, std::string id, superviso
                             std::vector<child_spec> children) {
   auto& home = loops::of(system).next();
   return supervisor{caf::actor_cast<caf::strong_actor_ptr>(spawn_on<supervisor_actor>(
-      home, std::move(id), std::move(options), std::move(children), caf::strong_actor_ptr{}))};
+      home, std::move(id), std::move(options), std::move(children), std::vector<caf::strong_actor_ptr>{}))};
 }
 
 } // namespace actnet

@@ -87,9 +87,7 @@ struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<
     }
   }
 
-  std::string path() const {
-    return boss.path_ + "/" + (spec.id.empty() ? "#" + std::to_string(who ? who.id() : 0) : spec.id);
-  }
+  std::string path() const { return boss.path_ + "/" + spec.id; }
 
   /// Nobody comes after it.
   void let_go_of_socket() {
@@ -111,17 +109,26 @@ struct supervisor_actor::work {
 };
 
 supervisor_actor::supervisor_actor(caf::actor_config& cfg, std::string path, supervisor_options options,
-                                   std::vector<child_spec> children, caf::strong_actor_ptr parent)
+                                   std::vector<child_spec> children, std::vector<caf::strong_actor_ptr> ancestors)
     : handler(cfg),
       path_(std::move(path)),
       options_(std::move(options)),
       initial_(std::move(children)),
-      parent_(std::move(parent)),
+      ancestors_(std::move(ancestors)),
+      parent_(ancestors_.empty() ? nullptr : ancestors_.front()),
       window_(options_.intensity, options_.period) {
   set_down_handler([this](caf::scheduled_actor*, caf::down_msg& message) { down(message); });
   set_exit_handler([this](caf::scheduled_actor*, caf::exit_msg& order) {
-    if (order.reason && order.reason != caf::exit_reason::normal)
-      end_all(order.reason);
+    if (!order.reason || order.reason == caf::exit_reason::normal)
+      return;
+    // Of a stranger that is linked to it and failed, a supervisor only takes note.
+    const auto ordered = order.reason == caf::exit_reason::user_shutdown || !order.source ||
+                         order.source == address() || (parent_ && order.source == parent_->address());
+    if (ordered)
+      told_to_end(order.reason);
+    else
+      net::log(net::log_level::warning, "supervisor",
+               path_ + " is linked to an actor that ended: " + in_words(order.reason));
   });
 }
 
@@ -132,7 +139,24 @@ caf::behavior supervisor_actor::make_behavior() {
   return supervision();
 }
 
+std::vector<caf::strong_actor_ptr> supervisor_actor::ancestors_of_children() {
+  auto all = ancestors_;
+  all.insert(all.begin(), caf::strong_actor_ptr{ctrl()});
+  return all;
+}
+
 void supervisor_actor::on_exit() {
+  orphans left;
+  for (const auto& each : children_)
+    if (each->who)
+      left.who.push_back(each->who);
+  if (!left.who.empty()) {
+    left.branch = id();
+    for (const auto& above : ancestors_) {
+      caf::anon_send(caf::actor_cast<caf::actor>(above), left);
+      left.branch = above->id();
+    }
+  }
   at_ = nullptr;
   waiting_.clear();
   ending_ = true;
@@ -147,6 +171,7 @@ void supervisor_actor::on_exit() {
   by_actor_.clear();
   by_relay_.clear();
   initial_.clear();
+  ancestors_.clear();
   parent_ = nullptr;
 }
 
@@ -161,6 +186,8 @@ std::string supervisor_actor::mistake_in(const child_spec& spec) const {
 }
 
 supervisor_actor::child_ptr supervisor_actor::add(child_spec spec) {
+  if (spec.id.empty())
+    spec.id = "#" + std::to_string(++last_number_);
   auto made = std::make_shared<child>(*this, std::move(spec));
   if (made->spec.restart != restart::temporary) {
     made->handle = relay::make(*home(), made->path());
@@ -317,8 +344,9 @@ void supervisor_actor::begin() {
   all.starts = {children_.begin(), children_.end()};
   all.done = [this](const child_ptr& failed, const caf::error& cause) {
     if (failed) {
-      net::log(net::log_level::error, "supervisor",
-               path_ + " does not start, for " + failed->path() + " did not: " + in_words(cause));
+      if (code_of(cause) != errc::shutting_down)
+        net::log(net::log_level::error, "supervisor",
+                 path_ + " does not start, for " + failed->path() + " did not: " + in_words(cause));
       end_all(cause);
     } else if (parent_) {
       caf::send_as(caf::actor_cast<caf::actor>(ctrl()), caf::actor_cast<caf::actor>(parent_), child_began{});
@@ -351,7 +379,7 @@ caf::actor supervisor_actor::start_child(child_spec spec) {
 }
 
 caf::error supervisor_actor::try_start(child& which) {
-  if (ending_ || (no_new_sockets_ && (which.starts == 0 || which.is != started_child::nature::plain)))
+  if (ending_ || killed_all_ || (no_new_sockets_ && (which.starts == 0 || which.is != started_child::nature::plain)))
     return make_error(errc::shutting_down);
   which.boss_timers().cancel(which);
   which.to_be_restarted = which.end_waits = false;
@@ -365,6 +393,12 @@ caf::error supervisor_actor::try_start(child& which) {
     return make_error(errc::other, to_text(std::current_exception()));
   }
   which.is = made.is;
+  if (made.who && which.owns_socket() && !which.kept) {
+    caf::anon_send_exit(made.who, caf::exit_reason::kill);
+    set_state(which, child_state::stopped);
+    return make_error(errc::invalid_argument,
+                      "its function opened a socket by itself, in place of start_context::listen or bind");
+  }
   if (!made.who) {
     set_state(which, child_state::stopped);
     return make_error(errc::invalid_argument, "its function made no child");
@@ -422,7 +456,38 @@ void supervisor_actor::order_end(child& which, bool to_be_restarted) {
                                               which.owns_socket() ? grace : milliseconds{0}));
 }
 
+void supervisor_actor::adopt(const orphans& given) {
+  auto& all = branches_[given.branch];
+  for (const auto& each : given.who)
+    if (orphans_.try_emplace(each.id(), given.branch).second) {
+      ++all.left;
+      monitor(each);
+    }
+}
+
+/// Whether that has been dealt with here: it is the end of one of them, or has to wait for theirs.
+bool supervisor_actor::waits_for_orphans(const caf::down_msg& message) {
+  if (const auto found = orphans_.find(message.source.id()); found != orphans_.end()) {
+    const auto of = branches_.find(found->second);
+    orphans_.erase(found);
+    if (--of->second.left == 0) {
+      const auto end = std::move(of->second.end);
+      branches_.erase(of);
+      if (end)
+        down(*end);
+    }
+    return true;
+  }
+  const auto of = branches_.find(message.source.id());
+  if (of == branches_.end())
+    return false;
+  of->second.end = message;
+  return true;
+}
+
 void supervisor_actor::down(const caf::down_msg& message) {
+  if (!branches_.empty() && waits_for_orphans(message))
+    return;
   const auto found = by_actor_.find(message.source.id());
   if (found == by_actor_.end()) {
     other_down(message);
@@ -435,6 +500,8 @@ void supervisor_actor::down(const caf::down_msg& message) {
   which->who = nullptr;
   which->last_reason = message.reason;
   if (was == child_state::stopping) {
+    if (!is_normal(message.reason) && message.reason != caf::exit_reason::kill)
+      log_end(*which, message.reason, " while it was being ended");
     set_state(*which, child_state::stopped);
     if (!which->to_be_restarted)
       which->let_go_of_socket();
@@ -462,7 +529,7 @@ void supervisor_actor::ended(const child_ptr& which, const caf::error& reason) {
       is_normal(reason) || (which->is == started_child::nature::supervisor && code_of(reason) == errc::restart_limit);
   const auto again =
       which->spec.restart == restart::permanent || (which->spec.restart == restart::transient && !normally);
-  const auto called_off = ending_ || (no_new_sockets_ && which->is != started_child::nature::plain);
+  const auto called_off = ending_ || killed_all_ || (no_new_sockets_ && which->is != started_child::nature::plain);
   if (is_normal(reason))
     which->let_go_of_socket(); // it has closed it
   if (again && !called_off) {
@@ -612,6 +679,7 @@ void supervisor_actor::end_all(caf::error reason) {
 }
 
 void supervisor_actor::kill_all() {
+  killed_all_ = true;
   for (auto each = children_.rbegin(); each != children_.rend(); ++each) {
     (*each)->boss_timers().cancel(**each);
     if ((*each)->who)
@@ -632,6 +700,7 @@ void supervisor_actor::drain_sockets(milliseconds deadline, std::function<void()
       all->finally();
   };
   for (const auto& each : children_) {
+    each->to_be_restarted = false;
     if (each->is == started_child::nature::plain)
       continue;
     if (each->who) {
@@ -663,7 +732,7 @@ class supervisor_actor::survey final : public net::timer, public std::enable_sha
     for (const auto& each : self_.children_) {
       using enum started_child::nature;
       if (each->who && each->is == supervisor)
-        ask<tree_node>(place, get_tree{within * 3 / 4},
+        ask<tree_node>(place, get_tree{within / 4 * 3},
                        [](tree_node& to, const tree_node& answer) { to.children = answer.children; });
       else if (each->who && each->is == listener)
         ask<listener_info>(place, get_listener_info{},
@@ -742,6 +811,7 @@ caf::message_handler supervisor_actor::supervision() {
   return {
       [this](child_began) { began(current_sender()); },
       [this](take_turn) { proceed(); },
+      [this](const orphans& given) { adopt(given); },
       [this](const actnet::start_child& order) {
         answer_when_free([this, spec = order.spec](response_promise promise) mutable {
           if (const auto mistake = mistake_in(spec); !mistake.empty()) {

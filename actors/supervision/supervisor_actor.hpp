@@ -27,6 +27,12 @@ namespace actnet {
 /// To a supervisor, from a child that owns a socket or supervises: it is started.
 struct child_began {};
 
+/// To the supervisors above one that was killed: its children, which have been killed too, but may not have ended yet.
+struct orphans {
+  caf::actor_id branch = 0; ///< The child of the receiver below which they were.
+  std::vector<caf::actor> who;
+};
+
 /// To a child that owns a socket: end, but leave the socket to whoever comes after.
 struct stand_down {
   std::chrono::milliseconds deadline{0}; ///< For its connections, which it closes.
@@ -39,9 +45,10 @@ struct tree_node;
 /// children are being ended and started, commands and the ends of other children wait; only an order to end does not.
 class supervisor_actor : public handler {
  public:
-  /// `path` is its place in the tree; `parent` (may be null) is told `child_began`.
+  /// `path` is its place in the tree; `ancestors` are the supervisors above it, of which the first is told
+  /// `child_began`.
   supervisor_actor(caf::actor_config& cfg, std::string path, supervisor_options options,
-                   std::vector<child_spec> children, caf::strong_actor_ptr parent);
+                   std::vector<child_spec> children, std::vector<caf::strong_actor_ptr> ancestors);
   ~supervisor_actor() override;
 
   const char* name() const override { return "actnet.supervisor"; }
@@ -51,11 +58,14 @@ class supervisor_actor : public handler {
 
   const std::string& path() const noexcept { return path_; }
 
+  /// Those above a child of it.
+  std::vector<caf::strong_actor_ptr> ancestors_of_children();
+
   /// Adds a child and starts it when what was begun before is done. Returns its handle (a temporary child has none yet:
   /// nobody). In its own turn. Throws std::invalid_argument for a specification that cannot be.
   caf::actor start_child(child_spec spec);
 
-  /// Asks all below it what they know, and calls `then` in its turn, once, unless it ends before.
+  /// Asks all below it what they know, and calls `then` on its loop, once, unless it ends before.
   void look_at_tree(const get_tree& how, std::function<void(const tree_node&)> then);
 
   /// `text`, or with a number if there is a child of that id.
@@ -84,7 +94,7 @@ class supervisor_actor : public handler {
   /// Ends all children in the reverse order of their start, then itself.
   void end_all(caf::error reason);
 
-  /// Kills what is left. Nothing is started again.
+  /// Kills what is left. Nothing is started any more.
   void kill_all();
 
   // -- what a root does in its own way ---------------------------------------------------------------
@@ -97,6 +107,9 @@ class supervisor_actor : public handler {
 
   /// All that was to be done is done.
   virtual void on_free() {}
+
+  /// By an exit message.
+  virtual void told_to_end(const caf::error& reason) { end_all(reason); }
 
   /// `end_all` has ended all.
   virtual void all_ended(const caf::error& reason) { quit(reason); }
@@ -134,6 +147,8 @@ class supervisor_actor : public handler {
   caf::error try_start(child& which);
   void began(const caf::strong_actor_ptr& who);
   void down(const caf::down_msg& down);
+  void adopt(const orphans& given);
+  bool waits_for_orphans(const caf::down_msg& down);
   void ended(const child_ptr& which, const caf::error& reason);
   void restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start = false);
   void start_again(const child_ptr& failed);
@@ -146,7 +161,8 @@ class supervisor_actor : public handler {
   const std::string path_;
   const supervisor_options options_;
   std::vector<child_spec> initial_;
-  caf::strong_actor_ptr parent_;
+  std::vector<caf::strong_actor_ptr> ancestors_;
+  caf::strong_actor_ptr parent_; // the first of them, or null
   restart_window window_;
   std::list<child_ptr> children_; // in the order of their start
   std::unordered_map<std::string, child_ptr> by_id_;
@@ -161,11 +177,22 @@ class supervisor_actor : public handler {
     response_promise asked;
   };
   std::deque<waiting_order> waiting_;
+  /// Of a child that was killed and supervised: its end counts when all below it have ended, for until then their ports
+  /// and paths are taken.
+  struct branch {
+    std::size_t left = 0;
+    std::optional<caf::down_msg> end;
+  };
+  std::unordered_map<caf::actor_id, branch> branches_;
+  std::unordered_map<caf::actor_id, caf::actor_id> orphans_; // their branches
+  std::uint64_t last_number_ = 0;                            // of a child without an id
   bool no_new_sockets_ = false;
+  bool killed_all_ = false;
   bool ending_ = false;
 };
 
 } // namespace actnet
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::child_began)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::orphans)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::stand_down)

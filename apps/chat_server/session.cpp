@@ -49,21 +49,23 @@ void session::take(std::string_view text) {
 }
 
 void session::serve_lines() {
+  std::size_t read = 0;
   while (!joining_) {
-    const auto end = unread_.find('\n');
-    if (std::min(end, unread_.size()) > line_max) {
+    const auto end = unread_.find('\n', read);
+    if (std::min(end, unread_.size()) - read > line_max) {
       write("* a line has at most " + std::to_string(line_max) + " bytes");
       quit();
       return;
     }
     if (end == unread_.npos)
-      return;
-    auto line = unread_.substr(0, end);
-    unread_.erase(0, end + 1);
+      break;
+    auto line = unread_.substr(read, end - read);
+    read = end + 1;
     if (line.ends_with('\r'))
       line.pop_back();
     take_line(std::move(line));
   }
+  unread_.erase(0, read);
 }
 
 void session::take_line(std::string line) {

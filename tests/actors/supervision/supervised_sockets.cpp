@@ -50,7 +50,8 @@ struct socket_world : supervised_world {
   void begin(supervisor_options options, std::vector<child_spec> specs) {
     parent = spawn(heard);
     begin_at(supervisor{caf::actor_cast<caf::strong_actor_ptr>(spawn_on<supervisor_actor>(
-        loop(), "top", options, std::move(specs), caf::actor_cast<caf::strong_actor_ptr>(parent)))});
+        loop(), "top", options, std::move(specs),
+        std::vector<caf::strong_actor_ptr>{caf::actor_cast<caf::strong_actor_ptr>(parent)}))});
   }
 
   /// At `address`, which is where it is from its first start on.
@@ -136,7 +137,7 @@ namespace {
 class opening_supervisor final : public supervisor_actor {
  public:
   opening_supervisor(caf::actor_config& cfg, const caf::actor& parent)
-      : supervisor_actor(cfg, "top", {}, {}, caf::actor_cast<caf::strong_actor_ptr>(parent)) {}
+      : supervisor_actor(cfg, "top", {}, {}, {caf::actor_cast<caf::strong_actor_ptr>(parent)}) {}
 
   caf::behavior make_behavior() override {
     begin();
