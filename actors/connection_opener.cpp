@@ -64,17 +64,8 @@ void connection_count::wait(const caf::strong_actor_ptr& whom) {
   awaited_.store(true);
 }
 
-void connection_count::set_limit(std::uint32_t limit) {
-  limit_.store(limit);
-  wake();
-}
-
 void connection_count::returned() noexcept {
   live_.fetch_sub(1);
-  wake();
-}
-
-void connection_count::wake() noexcept {
   if (!awaited_.load())
     return;
   std::vector<caf::strong_actor_ptr> told;

@@ -34,8 +34,8 @@ class connection_count : public std::enable_shared_from_this<connection_count> {
   /// 0: no limit.
   explicit connection_count(std::uint32_t limit) noexcept : limit_(limit) {}
 
-  /// Whoever waits for a place looks again. With more than the new limit nobody is sent away.
-  void set_limit(std::uint32_t limit);
+  /// Nobody is sent away. Whoever waits for a place should try again.
+  void set_limit(std::uint32_t limit) noexcept { limit_.store(limit); }
 
   /// A place for one more connection, held until the result is destroyed; null if there is none. In that case `whom`
   /// gets `slot_returned` when there is one again.
@@ -50,7 +50,6 @@ class connection_count : public std::enable_shared_from_this<connection_count> {
   class slot;
   bool try_take() noexcept;
   void returned() noexcept;
-  void wake() noexcept;
   void wait(const caf::strong_actor_ptr& whom);
   void forget(const caf::strong_actor_ptr& whom);
 

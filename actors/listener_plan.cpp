@@ -34,7 +34,7 @@ void listener_plan::give_back_allowed() noexcept {
   }
 }
 
-void listener_plan::change(const set_limits& limits) {
+void listener_plan::change(const set_limits& limits) noexcept {
   if (limits.max_per_address)
     book->set_max_per_address(*limits.max_per_address);
   if (limits.accept_rate)

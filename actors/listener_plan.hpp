@@ -26,8 +26,8 @@ struct listener_plan final : kept_socket {
   bool take_allowed() noexcept;
   void give_back_allowed() noexcept;
 
-  /// Any thread. Who waits for a place looks again; for the rate it has to be told.
-  void change(const set_limits& limits);
+  /// Any thread. All shards have to look again.
+  void change(const set_limits& limits) noexcept;
 
   /// Whether the owner is to be told that there are so many connections. Any thread; of those that ask at the same time
   /// one is told so.
