@@ -1,112 +1,11 @@
 #include "actnet/actors/supervision/supervisor_actor.hpp"
 
-#include "actnet/actors/errors.hpp"
-#include "actnet/actors/loop_host.hpp"
-#include "actnet/actors/supervision/tree.hpp"
-#include "actnet/net/log.hpp"
-
-#include <caf/actor_cast.hpp>
-#include <caf/exit_reason.hpp>
-#include <caf/send.hpp>
+#include "actnet/actors/supervision/supervised_child.hpp"
 
 #include <algorithm>
 #include <stdexcept>
-#include <utility>
 
 namespace actnet {
-
-namespace {
-
-/// To a supervisor, from itself: a timer left something to do, for which it needs a turn.
-struct take_turn {};
-
-} // namespace
-
-} // namespace actnet
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::take_turn)
-
-namespace actnet {
-
-namespace {
-
-using std::chrono::milliseconds;
-
-/// What a socket gets beyond the time for its connections, which it ends by itself.
-constexpr milliseconds grace{100};
-
-bool is_normal(const caf::error& reason) {
-  return !reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown;
-}
-
-std::string in_words(const caf::error& reason) {
-  if (!reason || reason == caf::exit_reason::normal)
-    return "normally";
-  return reason == caf::exit_reason::kill ? "killed" : to_text(reason);
-}
-
-std::string shown(milliseconds time) {
-  return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + " s" : std::to_string(time.count()) + " ms";
-}
-
-} // namespace
-
-/// The timer is for its end, or for its next start.
-struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<child> {
-  child(supervisor_actor& b, child_spec s) : boss(b), spec(std::move(s)) {}
-  ~child() override { boss_timers().cancel(*this); }
-
-  supervisor_actor& boss;
-  child_spec spec;
-  std::list<child_ptr>::iterator place;
-  caf::strong_actor_ptr handle; // a relay, unless it is temporary
-  caf::actor who;               // while it lives
-  started_child::nature is = started_child::nature::plain;
-  child_state state = child_state::stopped;
-  std::uint64_t starts = 0;
-  std::optional<backoff> delays;
-  net::time_point began_at{};
-  std::shared_ptr<kept_socket> kept;
-  caf::error last_reason;
-  bool awaited = false;             // its end is, by what is being done
-  bool to_be_restarted = false;     // it is being ended for that
-  bool end_waits = false;           // to be dealt with
-  const child* waits_for = nullptr; // to be started again, and this one after it
-
-  net::timer_queue& boss_timers() const { return boss.home()->loop().timers(); }
-  relay* stable() const { return handle ? static_cast<relay*>(handle->get()) : nullptr; }
-  bool owns_socket() const { return is == started_child::nature::listener || is == started_child::nature::datagrams; }
-
-  void on_timer(net::time_point) noexcept override {
-    if (state == child_state::stopping) {
-      net::log(net::log_level::warning, "supervisor", path() + " does not end in time and is killed");
-      caf::anon_send_exit(who, caf::exit_reason::kill);
-    } else if (state == child_state::restarting) {
-      boss.waiting_.push_back({[me = shared_from_this()] { me->boss.start_again(me); }, {}});
-      boss.send(&boss, take_turn{}); // outside of a turn an actor cannot end
-    }
-  }
-
-  std::string path() const { return boss.path_ + "/" + spec.id; }
-
-  /// Nobody comes after it.
-  void let_go_of_socket() {
-    if (kept)
-      std::exchange(kept, nullptr)->abandon();
-  }
-};
-
-/// Children that are ended, group by group, and children that are then started, one by one.
-struct supervisor_actor::work {
-  std::deque<std::vector<child_ptr>> stops;
-  std::deque<child_ptr> starts;
-  bool to_be_restarted = false; // those that are ended
-  std::function<void(const child_ptr& failed, const caf::error& cause)> done;
-  response_promise asked = {};
-
-  std::size_t awaited = 0; // ends
-  child_ptr starting;
-};
 
 supervisor_actor::supervisor_actor(caf::actor_config& cfg, std::string path, supervisor_options options,
                                    std::vector<child_spec> children, std::vector<caf::strong_actor_ptr> ancestors)
@@ -230,8 +129,7 @@ caf::actor supervisor_actor::child_handle(std::string_view id) const {
   const auto found = by_id_.find(std::string{id});
   if (found == by_id_.end())
     return {};
-  const auto& which = *found->second;
-  return which.handle ? caf::actor_cast<caf::actor>(which.handle) : which.who;
+  return found->second->public_handle();
 }
 
 std::string supervisor_actor::free_id(const std::string& text) const {
@@ -250,14 +148,8 @@ void supervisor_actor::set_state(child& which, child_state state) {
 }
 
 child_info supervisor_actor::describe(const child& which) const {
-  return {which.spec.id,
-          which.path(),
-          which.handle ? caf::actor_cast<caf::actor>(which.handle) : which.who,
-          which.who,
-          which.state,
-          which.spec.kind,
-          which.spec.restart,
-          which.starts > 1 ? which.starts - 1 : 0};
+  return {which.spec.id, which.path(),    which.public_handle(), which.who,
+          which.state,   which.spec.kind, which.spec.restart,    which.starts > 1 ? which.starts - 1 : 0};
 }
 
 // -- one thing after another -------------------------------------------------------------------------
@@ -362,20 +254,27 @@ caf::actor supervisor_actor::start_child(child_spec spec) {
   if (!mistake.empty())
     throw std::invalid_argument{mistake};
   const auto made = add(std::move(spec));
-  when_free([this, made] {
-    work one;
-    one.starts.push_back(made);
-    one.done = [this](const child_ptr& failed, const caf::error& cause) {
-      if (!failed)
-        return;
-      const auto path = failed->path();
-      const auto is = failed->is;
-      forget(failed);
-      child_failed_to_start(path, is, cause);
-    };
-    perform(std::move(one));
-  });
-  return made->handle ? caf::actor_cast<caf::actor>(made->handle) : made->who;
+  when_free([this, made] { start_new(made, {}); });
+  return made->public_handle();
+}
+
+/// Only when nothing is being done. Forgets it if it does not start.
+void supervisor_actor::start_new(const child_ptr& made, response_promise asked) {
+  work one;
+  one.asked = asked;
+  one.starts.push_back(made);
+  one.done = [this, made, asked](const child_ptr& failed, const caf::error& cause) mutable {
+    if (!failed) {
+      asked.deliver(made->public_handle());
+      return;
+    }
+    forget(made);
+    if (asked.pending())
+      asked.deliver(cause);
+    else
+      child_failed_to_start(made->path(), made->is, cause);
+  };
+  perform(std::move(one));
 }
 
 caf::error supervisor_actor::try_start(child& which) {
@@ -425,231 +324,6 @@ void supervisor_actor::began(const caf::strong_actor_ptr& who) {
   proceed();
 }
 
-// -- ending ------------------------------------------------------------------------------------------
-
-void supervisor_actor::order_end(child& which, bool to_be_restarted) {
-  if (which.state == child_state::restarting) {
-    which.boss_timers().cancel(which);
-    which.end_waits = false;
-    which.waits_for = nullptr;
-    set_state(which, child_state::stopped);
-  }
-  if (!to_be_restarted && !which.who)
-    which.let_go_of_socket();
-  if (!which.who || which.state == child_state::stopping)
-    return;
-  set_state(which, child_state::stopping);
-  which.to_be_restarted = to_be_restarted;
-  const auto& how = which.spec.shutdown;
-  if (how.is_brutal()) {
-    caf::anon_send_exit(which.who, caf::exit_reason::kill);
-    return;
-  }
-  if (which.owns_socket() && to_be_restarted)
-    send(which.who, stand_down{how.within()});
-  else if (which.owns_socket())
-    send(which.who, drain{how.within()});
-  else
-    send_exit(which.who, caf::exit_reason::user_shutdown);
-  if (!how.is_infinite())
-    which.boss_timers().arm(which, net::later(net::later(home()->loop().now(), how.within()),
-                                              which.owns_socket() ? grace : milliseconds{0}));
-}
-
-void supervisor_actor::adopt(const orphans& given) {
-  auto& all = branches_[given.branch];
-  for (const auto& each : given.who)
-    if (orphans_.try_emplace(each.id(), given.branch).second) {
-      ++all.left;
-      monitor(each);
-    }
-}
-
-/// Whether that has been dealt with here: it is the end of one of them, or has to wait for theirs.
-bool supervisor_actor::waits_for_orphans(const caf::down_msg& message) {
-  if (const auto found = orphans_.find(message.source.id()); found != orphans_.end()) {
-    const auto of = branches_.find(found->second);
-    orphans_.erase(found);
-    if (--of->second.left == 0) {
-      const auto end = std::move(of->second.end);
-      branches_.erase(of);
-      if (end)
-        down(*end);
-    }
-    return true;
-  }
-  const auto of = branches_.find(message.source.id());
-  if (of == branches_.end())
-    return false;
-  of->second.end = message;
-  return true;
-}
-
-void supervisor_actor::down(const caf::down_msg& message) {
-  if (!branches_.empty() && waits_for_orphans(message))
-    return;
-  const auto found = by_actor_.find(message.source.id());
-  if (found == by_actor_.end()) {
-    other_down(message);
-    return;
-  }
-  const auto which = found->second;
-  by_actor_.erase(found);
-  const auto was = which->state;
-  which->boss_timers().cancel(*which);
-  which->who = nullptr;
-  which->last_reason = message.reason;
-  if (was == child_state::stopping) {
-    if (!is_normal(message.reason) && message.reason != caf::exit_reason::kill)
-      log_end(*which, message.reason, " while it was being ended");
-    set_state(*which, child_state::stopped);
-    if (!which->to_be_restarted)
-      which->let_go_of_socket();
-    if (std::exchange(which->awaited, false) && at_)
-      --at_->awaited;
-    proceed();
-  } else if (was == child_state::starting && at_ && at_->starting == which) {
-    set_state(*which, child_state::stopped);
-    at_->starting = nullptr;
-    finish_work(which,
-                is_normal(message.reason) ? make_error(errc::other, "it ended before it was started") : message.reason);
-    proceed();
-  } else {
-    set_state(*which, which->spec.restart == restart::temporary ? child_state::stopped : child_state::restarting);
-    which->end_waits = true;
-    when_free([this, which, starts = which->starts, reason = message.reason] {
-      if (which->place != children_.end() && which->starts == starts && std::exchange(which->end_waits, false))
-        ended(which, reason);
-    });
-  }
-}
-
-void supervisor_actor::ended(const child_ptr& which, const caf::error& reason) {
-  const auto normally =
-      is_normal(reason) || (which->is == started_child::nature::supervisor && code_of(reason) == errc::restart_limit);
-  const auto again =
-      which->spec.restart == restart::permanent || (which->spec.restart == restart::transient && !normally);
-  const auto called_off = ending_ || killed_all_ || (no_new_sockets_ && which->is != started_child::nature::plain);
-  if (is_normal(reason))
-    which->let_go_of_socket(); // it has closed it
-  if (again && !called_off) {
-    restart_after(which, reason);
-    return;
-  }
-  log_end(*which, reason, nullptr);
-  if (which->spec.restart == restart::temporary || is_dynamic()) {
-    forget(which);
-  } else {
-    set_state(*which, child_state::stopped);
-    which->let_go_of_socket();
-  }
-}
-
-void supervisor_actor::log_end(const child& which, const caf::error& reason, const char* what_follows) const {
-  const auto line = which.path() + " ended: " + in_words(reason);
-  if (what_follows)
-    net::log(net::log_level::warning, "supervisor", line + what_follows);
-  else if (!is_normal(reason))
-    net::log_limited(net::log_level::warning, "supervisor-child", line);
-  else if (net::log_enabled(net::log_level::debug))
-    net::log(net::log_level::debug, "supervisor", line);
-}
-
-// -- starting again ----------------------------------------------------------------------------------
-
-/// In the order of their start.
-std::vector<supervisor_actor::child_ptr> supervisor_actor::restarted_with(const child_ptr& failed) const {
-  switch (options_.strategy) {
-  case strategy::one_for_all: return {children_.begin(), children_.end()};
-  case strategy::rest_for_one: return {std::list<child_ptr>::const_iterator{failed->place}, children_.end()};
-  case strategy::one_for_one:
-  case strategy::dynamic: break;
-  }
-  return {failed};
-}
-
-/// Only when nothing is being done. After a start that failed, others have their turns before the next.
-void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start) {
-  const auto now = home()->loop().now();
-  set_state(*failed, child_state::restarting);
-  if (!window_.add(now)) {
-    log_end(*failed, reason, "; that was once too often");
-    const auto sentence = path_ + " gives up: more than " + std::to_string(window_.intensity()) + " restarts within " +
-                          shown(window_.period()) + ", the last for " + failed->path() + ": " + in_words(reason);
-    net::log(net::log_level::error, "supervisor", sentence);
-    giving_up(sentence);
-    end_all(make_error(errc::restart_limit, sentence));
-    return;
-  }
-  if (!failed->delays)
-    failed->delays.emplace(options_.backoff);
-  const auto delay = failed->delays->next(failed->began_at, now);
-  log_end(*failed, reason,
-          delay.count() > 0 ? ("; it is started again in " + shown(delay)).c_str() : "; it is started again");
-  const auto group = restarted_with(failed);
-  work others;
-  others.to_be_restarted = true;
-  for (auto each = group.rbegin(); each != group.rend(); ++each)
-    if (*each != failed)
-      others.stops.push_back({*each});
-  others.done = [this, group, failed, delay, did_not_start](const child_ptr&, const caf::error&) {
-    for (const auto& each : group) {
-      each->end_waits = false;
-      each->waits_for = each == failed ? nullptr : failed.get();
-      if (each->spec.restart == restart::temporary && each != failed)
-        forget(each);
-      else
-        set_state(*each, child_state::restarting);
-    }
-    if (delay.count() > 0 || did_not_start)
-      home()->loop().timers().arm(*failed, net::later(home()->loop().now(), delay));
-    else
-      start_again(failed);
-  };
-  perform(std::move(others));
-}
-
-/// Only when nothing is being done.
-void supervisor_actor::start_again(const child_ptr& failed) {
-  if (failed->state != child_state::restarting || failed->place == children_.end())
-    return;
-  work all;
-  for (const auto& each : restarted_with(failed)) {
-    all.starts.push_back(each);
-    if (each != failed && !each->who)
-      net::log(net::log_level::info, "supervisor", each->path() + " is started again with " + failed->path());
-  }
-  all.done = [this](const child_ptr& did_not, const caf::error& cause) {
-    if (!did_not)
-      return;
-    if (ending_ || code_of(cause) == errc::shutting_down) {
-      set_state(*did_not, child_state::stopped);
-      did_not->let_go_of_socket();
-      return;
-    }
-    net::log(net::log_level::error, "supervisor", did_not->path() + " did not start again: " + in_words(cause));
-    set_state(*did_not, child_state::restarting);
-    for (const auto& each : restarted_with(did_not))
-      if (each != did_not && each->state == child_state::restarting)
-        each->waits_for = did_not.get();
-    when_free([this, did_not, starts = did_not->starts, cause] {
-      if (did_not->place != children_.end() && did_not->state == child_state::restarting && did_not->starts == starts)
-        restart_after(did_not, cause, true);
-    });
-  };
-  perform(std::move(all));
-}
-
-/// It will not be started, so they are not either (as by OTP).
-void supervisor_actor::stop_those_that_wait_for(const child_ptr& failed) {
-  for (const auto& each : children_)
-    if (each->waits_for == failed.get()) {
-      net::log(net::log_level::warning, "supervisor",
-               each->path() + " stays ended, for " + failed->path() + " was terminated before it started again");
-      order_end(*each, false);
-    }
-}
-
 // -- the whole ---------------------------------------------------------------------------------------
 
 std::vector<std::vector<supervisor_actor::child_ptr>> supervisor_actor::ending_order() const {
@@ -687,7 +361,7 @@ void supervisor_actor::kill_all() {
   }
 }
 
-void supervisor_actor::drain_sockets(milliseconds deadline, std::function<void()> then) {
+void supervisor_actor::drain_sockets(std::chrono::milliseconds deadline, std::function<void()> then) {
   no_new_sockets_ = true;
   struct count {
     std::size_t left = 1;
@@ -714,241 +388,10 @@ void supervisor_actor::drain_sockets(milliseconds deadline, std::function<void()
   one_less();
 }
 
-// -- the tree ----------------------------------------------------------------------------------------
-
-/// Until every child has answered or the time is over, whichever comes first.
-class supervisor_actor::survey final : public net::timer, public std::enable_shared_from_this<survey> {
- public:
-  survey(supervisor_actor& self, std::function<void(const tree_node&)> then) : self_(self), then_(std::move(then)) {}
-
-  void begin(std::chrono::milliseconds within) {
-    found_.self.path = self_.path_;
-    found_.self.actor = caf::actor{&self_};
-    found_.self.kind = child_kind::supervisor;
-    found_.self.state = self_.ending_ ? child_state::stopping : child_state::running;
-    for (const auto& each : self_.children_)
-      found_.children.push_back({self_.describe(*each), {}, {}, {}});
-    std::size_t place = 0;
-    for (const auto& each : self_.children_) {
-      using enum started_child::nature;
-      if (each->who && each->is == supervisor)
-        ask<tree_node>(place, get_tree{within / 4 * 3},
-                       [](tree_node& to, const tree_node& answer) { to.children = answer.children; });
-      else if (each->who && each->is == listener)
-        ask<listener_info>(place, get_listener_info{},
-                           [](tree_node& to, const listener_info& answer) { to.listener = answer; });
-      else if (each->who && each->is == datagrams)
-        ask<datagram::info>(place, datagram::get_info{},
-                            [](tree_node& to, const datagram::info& answer) { to.datagrams = answer; });
-      ++place;
-    }
-    self_.home()->loop().timers().arm(*this, net::later(self_.home()->loop().now(), within));
-    answered();
-  }
-
-  /// Nobody is told. It outlives the supervisor in the answers that it waits for.
-  void call_off() {
-    self_.home()->loop().timers().cancel(*this);
-    then_ = nullptr;
-  }
-
- private:
-  template <class Answer, class Question>
-  void ask(std::size_t place, Question question, void (*take)(tree_node&, const Answer&)) {
-    ++open_;
-    self_.request(found_.children[place].self.actor, caf::infinite, question)
-        .then(
-            [me = shared_from_this(), place, take](const Answer& answer) {
-              take(me->found_.children[place], answer);
-              me->answered();
-            },
-            [me = shared_from_this()](caf::error&) { me->answered(); });
-  }
-
-  void answered() {
-    if (--open_ == 0)
-      finish();
-  }
-
-  void finish() {
-    if (!then_)
-      return;
-    const auto then = std::exchange(then_, nullptr);
-    const auto me = shared_from_this();
-    call_off();
-    std::erase(self_.surveys_, me);
-    then(found_);
-  }
-
-  void on_timer(net::time_point) noexcept override { finish(); }
-
-  supervisor_actor& self_;
-  std::function<void(const tree_node&)> then_;
-  tree_node found_;
-  std::size_t open_ = 1;
-};
-
-void supervisor_actor::call_off_surveys() {
-  for (const auto& each : std::exchange(surveys_, {}))
-    each->call_off();
-}
-
-void supervisor_actor::look_at_tree(const get_tree& how, std::function<void(const tree_node&)> then) {
-  const auto begun = std::make_shared<survey>(*this, std::move(then));
-  surveys_.push_back(begun);
-  begun->begin(how.within);
-}
-
 void supervisor_actor::child_failed_to_start(const std::string& path, started_child::nature, const caf::error& cause) {
   net::log(net::log_level::error, "supervisor", path + " did not start: " + in_words(cause));
 }
 
 void supervisor_actor::giving_up(const std::string&) {}
-
-// -- messages ----------------------------------------------------------------------------------------
-
-caf::message_handler supervisor_actor::supervision() {
-  return {
-      [this](child_began) { began(current_sender()); },
-      [this](take_turn) { proceed(); },
-      [this](const orphans& given) { adopt(given); },
-      [this](const actnet::start_child& order) {
-        answer_when_free([this, spec = order.spec](response_promise promise) mutable {
-          if (const auto mistake = mistake_in(spec); !mistake.empty()) {
-            promise.deliver(make_error(errc::invalid_argument, mistake));
-            return;
-          }
-          if (const auto found = is_dynamic() ? by_id_.end() : by_id_.find(spec.id); found != by_id_.end()) {
-            promise.deliver(make_error(found->second->who || found->second->state == child_state::restarting
-                                           ? errc::already_started
-                                           : errc::already_present));
-            return;
-          }
-          const auto made = add(std::move(spec));
-          work one;
-          one.asked = promise;
-          one.starts.push_back(made);
-          one.done = [this, made, promise](const child_ptr& failed, const caf::error& cause) mutable {
-            if (!failed) {
-              promise.deliver(made->handle ? caf::actor_cast<caf::actor>(made->handle) : made->who);
-              return;
-            }
-            if (promise.pending()) {
-              promise.deliver(cause);
-              forget(made);
-            } else {
-              const auto path = made->path();
-              forget(made);
-              child_failed_to_start(path, made->is, cause);
-            }
-          };
-          perform(std::move(one));
-        });
-      },
-      [this](const terminate_child& order) {
-        answer_when_free([this, which = order.which](response_promise promise) mutable {
-          const auto found = find(which);
-          if (!found) {
-            promise.deliver(make_error(errc::not_found));
-            return;
-          }
-          work one;
-          one.asked = promise;
-          one.stops.push_back({found});
-          one.done = [this, found, promise](const child_ptr&, const caf::error&) mutable {
-            stop_those_that_wait_for(found);
-            if (found->spec.restart == restart::temporary || is_dynamic())
-              forget(found);
-            promise.deliver(caf::ok_atom_v);
-          };
-          perform(std::move(one));
-        });
-      },
-      [this](const restart_child& order) {
-        answer_when_free([this, which = order.which](response_promise promise) mutable {
-          const auto found = find(which);
-          if (!found || found->state != child_state::stopped || is_dynamic()) {
-            promise.deliver(make_error(is_dynamic()                              ? errc::not_supported
-                                       : !found                                  ? errc::not_found
-                                       : found->state == child_state::restarting ? errc::restarting
-                                                                                 : errc::running));
-            return;
-          }
-          work one;
-          one.asked = promise;
-          one.starts.push_back(found);
-          one.done = [found, promise](const child_ptr& failed, const caf::error& cause) mutable {
-            if (failed)
-              promise.deliver(cause);
-            else
-              promise.deliver(found->handle ? caf::actor_cast<caf::actor>(found->handle) : found->who);
-          };
-          perform(std::move(one));
-        });
-      },
-      [this](const delete_child& order) {
-        answer_when_free([this, which = order.which](response_promise promise) mutable {
-          const auto found = find(which);
-          if (!found)
-            promise.deliver(make_error(errc::not_found));
-          else if (found->state == child_state::restarting)
-            promise.deliver(make_error(errc::restarting));
-          else if (found->state != child_state::stopped)
-            promise.deliver(make_error(errc::running));
-          else {
-            forget(found);
-            promise.deliver(caf::ok_atom_v);
-          }
-        });
-      },
-      [this](which_children) {
-        answer_when_free([this](response_promise promise) mutable {
-          child_list all;
-          for (const auto& each : children_)
-            all.children.push_back(describe(*each));
-          promise.deliver(std::move(all));
-        });
-      },
-      [this](count_children) {
-        answer_when_free([this](response_promise promise) mutable {
-          child_counts counts;
-          for (const auto& each : children_) {
-            ++counts.specs;
-            counts.active += static_cast<bool>(each->who);
-            ++(each->spec.kind == child_kind::supervisor ? counts.supervisors : counts.workers);
-          }
-          promise.deliver(counts);
-        });
-      },
-      [this](const get_tree& how) {
-        look_at_tree(how,
-                     [promise = make_response_promise()](const tree_node& found) mutable { promise.deliver(found); });
-      },
-      [this](const drain& order) {
-        drain_sockets(order.deadline, [this, promise = make_response_promise()]() mutable {
-          promise.deliver(caf::ok_atom_v);
-          if (!parent_)
-            end_all({});
-        });
-      },
-      // Of the sockets of its children, it reports upwards what a root tells the world.
-      [this](const listening& l) {
-        if (parent_)
-          send(caf::actor_cast<caf::actor>(parent_), l);
-      },
-      [this](const bound& b) {
-        if (parent_)
-          send(caf::actor_cast<caf::actor>(parent_), b);
-      },
-      [this](const connections_alarm& alarm) {
-        if (parent_)
-          send(caf::actor_cast<caf::actor>(parent_), alarm);
-      },
-      [](const listen_failed&) {},
-      [](const bind_failed&) {},
-      [](const listener_closed&) {},
-      [](const datagram::closed&) {},
-  };
-}
 
 } // namespace actnet

@@ -122,6 +122,12 @@ class supervisor_actor : public handler {
   class survey;
   using child_ptr = std::shared_ptr<child>;
 
+  template <class Event>
+  void tell_parent(const Event& event) {
+    if (parent_)
+      send(caf::actor_cast<caf::actor>(parent_), event);
+  }
+
   child_ptr add(child_spec spec);
   void forget(const child_ptr& which);
   std::string mistake_in(const child_spec& spec) const;
@@ -140,6 +146,7 @@ class supervisor_actor : public handler {
   }
   void perform(work what);
   void proceed();
+  void start_new(const child_ptr& made, response_promise asked);
   void finish_work(const child_ptr& failed, const caf::error& cause);
   std::vector<std::vector<child_ptr>> ending_order() const;
 

@@ -21,6 +21,12 @@ class person {
     say(name);
   }
 
+  /// Others that come from now on come later.
+  void await_entry(const std::string& name) {
+    say("/to " + name + " am I in?");
+    CHECK(hear() == name + " (private): am I in?");
+  }
+
   void say(const std::string& line) { peer_.send_all(line + "\n"); }
 
   std::string hear() {
@@ -76,7 +82,11 @@ struct room_world : actor_world {
     }));
   }
 
-  person enter(const std::string& name) { return {peer(address), name}; }
+  person enter(const std::string& name) {
+    person who{peer(address), name};
+    who.await_entry(name);
+    return who;
+  }
 
   const std::string address = fresh_address(carrier::local);
   const listen_options options = with_half_open();
@@ -92,6 +102,7 @@ TEST_CASE("people hear each other, who comes and goes, and what is said to them 
   const auto port = port_of(server);
   server.wait_for_line(stream_of::err, "listening on unix:.*$");
   person anna(peer(port), "anna");
+  anna.await_entry("anna");
   person bert(peer("unix:" + path), "bert\r");
   CHECK(anna.hear() == "* bert joined");
   bert.say("hello");
