@@ -47,6 +47,10 @@ std::string_view to_string(errc code) noexcept {
   case errc::credit_stalled: return "the owner holds received data for too long";
   case errc::file_too_short: return "the file ends too early";
   case errc::not_a_file: return "not a regular file";
+  case errc::end_of_stream: return "the peer finished too early";
+  case errc::too_long: return "longer than allowed";
+  case errc::would_block_the_loop: return "a call that waits may not be made in the thread of a loop";
+  case errc::wrong_loop: return "the socket lives on another loop than the coroutine";
   case errc::restarting: return "restarting";
   case errc::running: return "still running";
   case errc::not_running: return "not running";

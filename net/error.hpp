@@ -52,6 +52,11 @@ enum class errc : std::uint8_t {
   credit_stalled,     ///< The owner held all of the read credit for the stall limit.
   file_too_short,     ///< A file ends before what was to be sent of it, or has become shorter meanwhile.
   not_a_file,         ///< A folder, a pipe or a device where a file is needed.
+  // -- of reading on demand
+  end_of_stream,        ///< The peer finished before all that was asked for had come.
+  too_long,             ///< What was asked for does not end within its maximum.
+  would_block_the_loop, ///< A call that waits, from the thread of a loop.
+  wrong_loop,           ///< A coroutine may use only the sockets of its own loop.
   // -- of supervisors and their children
   restarting,      ///< The child ended and is about to be started again.
   running,         ///< Not while the child runs.

@@ -66,6 +66,9 @@ class bytes {
     size_ -= count;
   }
 
+  /// What it keeps in memory: its whole block.
+  std::size_t pinned_bytes() const noexcept { return block_ ? block_->capacity : 0; }
+
   /// A copy that is charged to nobody, for whoever keeps bytes for long.
   bytes detach() const { return copy(data_, size_); }
 

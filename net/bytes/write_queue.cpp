@@ -65,6 +65,22 @@ void write_queue::fail(std::error_code cause) noexcept {
     fail_front(cause);
 }
 
+bool write_queue::remove(write_item& item) noexcept {
+  write_item* before = nullptr;
+  for (auto each = first_; each; before = each, each = each->next) {
+    if (each != &item)
+      continue;
+    (before ? before->next : first_) = item.next;
+    if (last_ == &item)
+      last_ = before;
+    item.next = nullptr;
+    if (item.what == write_item::kind::bytes)
+      size_bytes_ -= item.payload.size() - item.sent;
+    return true;
+  }
+  return false;
+}
+
 write_item& write_queue::pop() noexcept {
   auto& item = *first_;
   first_ = item.next;

@@ -91,6 +91,9 @@ class write_queue {
   /// Takes the finish off the front, as done.
   void finished() noexcept;
 
+  /// Takes it out, without completing it. Returns whether it was there.
+  bool remove(write_item& item) noexcept;
+
   /// Completes everything as failed, in order, each with the bytes of it that were sent.
   void fail(std::error_code cause) noexcept;
 

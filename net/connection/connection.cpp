@@ -36,6 +36,34 @@ std::string_view to_string(close_reason reason) noexcept {
   return "unknown";
 }
 
+class connection::demand final : public timer {
+ public:
+  explicit demand(connection& of) noexcept : of_(of) {}
+
+  pull_reader reader;
+  bool pulling = true;
+  bool pushes_next = false; // when the pulls that are queued are through
+
+  void update_timer() noexcept {
+    const auto next = reader.next_deadline();
+    if (next != time_point::max() && (!armed() || next < deadline()))
+      of_.loop_.timers().arm(*this, next);
+  }
+
+  void on_timer(time_point now) noexcept override {
+    if (of_.reading_ && of_.socket_.has_input()) { // that is not too late: the loop has not looked at it yet
+      of_.loop_.timers().arm(*this, now);
+      return;
+    }
+    reader.serve(now, true);
+    update_timer();
+    of_.loop_.defer(of_);
+  }
+
+ private:
+  connection& of_;
+};
+
 connection::connection(loop& home, stream_socket socket, const connection_options& options, connection_owner& owner)
     : loop_(home),
       owner_(owner),
@@ -45,6 +73,10 @@ connection::connection(loop& home, stream_socket socket, const connection_option
 
 connection::~connection() {
   assert(channel_ == channel::none); // it was closed, or never begun
+  if (demand_) {
+    demand_->reader.abandon();
+    demand_->reader.serve({}, false);
+  }
   queue_.fail(errc::closed);
   end_refused();
   credit_->close();
@@ -123,6 +155,15 @@ void connection::refuse(write_item& item) noexcept {
   refuse(item, errc::queue_full);
 }
 
+bool connection::withdraw(write_item& item, errc cause) noexcept {
+  assert(item.what != write_item::kind::finish);
+  if (!queue_.remove(item))
+    return false;
+  give_back(item);
+  refuse(item, cause);
+  return true;
+}
+
 void connection::finish(write_item& item) noexcept {
   item.what = write_item::kind::finish;
   if (const auto cause = refusal(); cause != errc::none) {
@@ -182,16 +223,22 @@ void connection::abort(close_reason reason, std::error_code cause) noexcept {
 
 void connection::pause_reading() noexcept {
   paused_ = true;
+  if (demand_)
+    demand_->pushes_next = false;
   loop_.defer(*this);
 }
 
 void connection::resume_reading() noexcept {
   paused_ = false;
+  if (demand_)
+    demand_->pushes_next = true;
   loop_.defer(*this);
 }
 
 void connection::stop_reading() noexcept {
   discard_ = true;
+  if (demand_)
+    demand_->reader.end({});
   loop_.defer(*this);
 }
 
@@ -241,6 +288,18 @@ void connection::on_received(bytes payload) noexcept {
   if (discard_ || state_ == connection_state::closing || state_ == connection_state::draining || abort_asked_)
     return;
   payload.charge_to(*credit_);
+  if (pulls()) {
+    demand_->reader.feed(std::move(payload), loop_.now());
+    demand_->reader.serve(loop_.now(), false);
+    demand_->update_timer();
+    if (!wants_bytes()) {
+      reading_ = false;
+      loop_.io().stop_reading(channel_);
+    }
+    if (demand_->pushes_next)
+      loop_.defer(*this);
+    return;
+  }
   owner_.on_received(std::move(payload));
   if (credit_->outstanding() >= options_.read_credit_bytes) {
     reading_ = false;
@@ -330,6 +389,8 @@ void connection::on_done(write_item& item, std::error_code cause) noexcept {
 void connection::serve() noexcept {
   if (first_refused_)
     end_refused();
+  if (demand_)
+    serve_pulls();
   if (state_ == connection_state::closed)
     return;
   if (abort_asked_) {
@@ -423,6 +484,13 @@ close_reason connection::reason_of(std::error_code cause) noexcept {
 
 /// The peer finished, or reading failed.
 void connection::meet_end() noexcept {
+  if (demand_ && state_ != connection_state::closing && state_ != connection_state::draining) {
+    const auto lost = state_ == connection_state::reset ? send_cause_ : std::error_code{};
+    demand_->reader.end(read_cause_ ? read_cause_ : lost);
+    serve_pulls();
+    if (has_unread())
+      return;
+  }
   if (read_cause_ || state_ == connection_state::reset) {
     const auto cause = read_cause_ ? read_cause_ : send_cause_;
     last_error_ = cause;
@@ -447,7 +515,7 @@ void connection::meet_end() noexcept {
 
 void connection::advance_close() noexcept {
   if (state_ == connection_state::finished) {
-    if (finish_sent_ && read_ended_ && claimed_)
+    if (finish_sent_ && read_ended_ && claimed_ && !has_unread())
       end(close_reason::both_finished, {}, false);
     return;
   }
@@ -475,8 +543,8 @@ void connection::tell_writable() noexcept {
 
 void connection::update_reading() noexcept {
   const auto dropping = discard_ || state_ == connection_state::closing || state_ == connection_state::draining;
-  const auto wanted = !read_ended_ && (dropping || (claimed_ && !paused_));
-  auto starves = wanted && !dropping && credit_->outstanding() >= options_.read_credit_bytes;
+  const auto wanted = !read_ended_ && (dropping || (claimed_ && wants_bytes()));
+  auto starves = wanted && !dropping && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
   if (starves) {
     credit_->await_release();
     starves = credit_->outstanding() >= options_.read_credit_bytes; // a release before the line above rang no bell
@@ -519,9 +587,83 @@ void connection::end(close_reason reason, std::error_code cause, bool reset) noe
   socket_.close();
   if (cause)
     last_error_ = cause;
+  if (demand_) {
+    demand_->reader.end(cause ? cause : make_error_code(errc::closed));
+    serve_pulls();
+    loop_.timers().cancel(*demand_);
+  }
   queue_.fail(cause ? cause : make_error_code(errc::closed));
   end_refused();
   owner_.on_closed(reason, cause);
+}
+
+// -- reading on demand ------------------------------------------------------------------------
+
+bool connection::pulls() const noexcept {
+  return demand_ && demand_->pulling;
+}
+
+bool connection::has_unread() const noexcept {
+  return demand_ && demand_->reader.unread_bytes() > 0;
+}
+
+/// As far as the owner goes. On demand: one read ahead.
+bool connection::wants_bytes() const noexcept {
+  if (pulls())
+    return demand_->reader.wants_bytes() || demand_->reader.unread_bytes() == 0;
+  return !paused_ && !has_unread();
+}
+
+void connection::read_on_demand() {
+  if (!demand_) {
+    demand_ = std::make_unique<demand>(*this);
+    if (state_ == connection_state::closed)
+      demand_->reader.end(last_error_ ? last_error_ : make_error_code(errc::closed));
+    else if (read_ended_ || discard_)
+      demand_->reader.end(read_cause_);
+  }
+  demand_->pulling = true;
+  demand_->pushes_next = false;
+}
+
+void connection::pull(net::pull& what) {
+  read_on_demand();
+  auto& reader = demand_->reader;
+  reader.queue(what);
+  const auto begun = channel_ != channel::none;
+  if (!begun && state_ != connection_state::closed)
+    return; // `begin` goes on
+  reader.serve(loop_.now(), false);
+  demand_->update_timer();
+  if (begun && (read_ended_ || wants_bytes() != reading_))
+    loop_.defer(*this);
+}
+
+bool connection::withdraw(net::pull& what) noexcept {
+  if (!demand_ || !demand_->reader.withdraw(what))
+    return false;
+  if (channel_ != channel::none)
+    loop_.defer(*this); // the next one may be satisfied with what is there
+  return true;
+}
+
+void connection::put_back(bytes payload) {
+  read_on_demand();
+  demand_->reader.put_back(std::move(payload));
+  if (channel_ != channel::none)
+    loop_.defer(*this);
+}
+
+void connection::serve_pulls() noexcept {
+  auto& reader = demand_->reader;
+  if (state_ == connection_state::closing || state_ == connection_state::draining || abort_asked_)
+    reader.abandon();
+  reader.serve(loop_.now(), false);
+  demand_->update_timer();
+  if (demand_->pulling && demand_->pushes_next && !reader.has_pulls())
+    demand_->pulling = demand_->pushes_next = false;
+  while (!demand_->pulling && !paused_ && reader.unread_bytes() > 0)
+    owner_.on_received(reader.take_piece());
 }
 
 // -- time -------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 #pragma once
 
 #include "actnet/net/bytes/write_queue.hpp"
+#include "actnet/net/connection/pull_reader.hpp"
 #include "actnet/net/loop/loop.hpp"
 #include "actnet/net/socket/stream_socket.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -160,6 +162,10 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   /// Ends an item that found no room: its outcome is `queue_full`.
   void refuse(write_item& item) noexcept;
 
+  /// Calls off a write, flush or file that is queued: what of it is not sent never will be, and its outcome is `cause`.
+  /// Returns whether it was queued.
+  bool withdraw(write_item& item, errc cause) noexcept;
+
   /// Queues the end of our side; `item.what` becomes finish.
   void finish(write_item& item) noexcept;
 
@@ -169,7 +175,21 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   // -- reading -----------------------------------------------------------------------------
 
   void pause_reading() noexcept;
+  /// Goes on delivering, first what no pull has taken, once the pulls that are queued are through.
   void resume_reading() noexcept;
+
+  /// Reads on demand, in order, until `resume_reading`: nothing is delivered any more. The outcome may come within the
+  /// call, if the bytes are there. While a pull waits it is read whatever the credit; else at most one read ahead. The
+  /// end of the stream and its breaking off are told when all that came before has been taken. Also before `begin`, and
+  /// after the end (then nothing but the outcome happens).
+  void pull(net::pull& what);
+  /// Forgets a pull without an outcome; what came for it stays. Returns whether it was queued.
+  bool withdraw(net::pull& what) noexcept;
+  /// Bytes that a pull got and nobody looked at: the next read gets them.
+  void put_back(bytes payload);
+  /// From now on nothing is delivered, as after a pull.
+  void read_on_demand();
+
   /// The other half: what comes from now on is dropped (shutdown_read). The peer's end is still told.
   void stop_reading() noexcept;
   void end_was_handled() noexcept;
@@ -231,13 +251,21 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void tell_writable() noexcept;
   void update_timer() noexcept;
   time_point next_deadline() const noexcept;
+  bool pulls() const noexcept;
+  bool has_unread() const noexcept;
+  bool wants_bytes() const noexcept;
+  void serve_pulls() noexcept;
   void end(close_reason reason, std::error_code cause, bool reset) noexcept;
+
+  /// Of a connection that is or was read on demand.
+  class demand;
 
   // In the order of use: at many connections what a read and a write touch decides, in cache lines.
   loop& loop_;
   connection_owner& owner_;
   channel channel_ = channel::none;
   credit_account* credit_;
+  std::unique_ptr<demand> demand_;
   write_queue queue_{*this};
   write_item* first_refused_ = nullptr; // outcomes to be told at the next serve
   std::atomic<std::size_t> reserved_{0};

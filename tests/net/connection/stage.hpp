@@ -54,11 +54,12 @@ class subject final : public net::connection_owner {
   // -- operations --------------------------------------------------------------------------
 
   /// As an actor would: reserves, then writes or is refused.
-  void write(net::bytes payload, std::uint64_t token = 0) {
+  net::write_item& write(net::bytes payload, std::uint64_t token = 0) {
     auto& item = make_item(token);
     const auto room = near.reserve(payload.size());
     item.payload = std::move(payload);
     room ? near.write(item) : near.refuse(item);
+    return item;
   }
   /// Writes only if there is room.
   bool try_write(net::bytes payload, std::uint64_t token) {

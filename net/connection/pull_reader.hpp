@@ -1,0 +1,103 @@
+// Reads on demand from a stream of bytes: bytes in, finished reads out. No socket and no clock in it.
+#pragma once
+
+#include "actnet/net/bytes/read_buffer.hpp"
+#include "actnet/net/error.hpp"
+#include "actnet/net/loop/clock.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+
+namespace actnet::net {
+
+/// One read that somebody waits for. Whoever makes it derives from it; it must not go away while it is queued.
+struct pull {
+  enum class kind : std::uint8_t {
+    some,    ///< At least a byte, at most `size`. At the end of the stream: none, without an error.
+    exactly, ///< `size` bytes.
+    until,   ///< Up to `delimiter`, of which the first byte is at `size` or before; the error is `too_long`.
+    to_end,  ///< All up to the end of the stream; more than `size` is `too_long`.
+    quiet,   ///< At least a byte, and all that comes until nothing has come for `gap`; at most `size`.
+    peek,    ///< `size` bytes, which stay.
+  };
+
+  pull() = default;
+  pull(const pull&) = delete;
+  pull& operator=(const pull&) = delete;
+
+  /// The outcome, once, unless it is withdrawn. Without a cause `payload` is what was asked for. With `end_of_stream`
+  /// and the causes with which a stream breaks off it is what had come until then, and is taken; with all others
+  /// (`timed_out`, `too_long`) the bytes stay for the next read.
+  virtual void on_pulled(bytes payload, std::error_code cause) noexcept = 0;
+
+  kind what = kind::some;
+  bool keep_delimiter = true;           ///< In the payload.
+  std::size_t size = 0;                 ///< At most `size_max`.
+  bytes delimiter;                      ///< 1 to `delimiter_max` bytes.
+  duration gap{0};                      ///< Of `quiet`.
+  time_point deadline = time_point::max(); ///< Bytes that are there already are never too late.
+
+  static constexpr std::size_t size_max = std::size_t{1} << 31;
+  static constexpr std::size_t delimiter_max = 256;
+
+ protected:
+  ~pull() = default;
+
+ private:
+  friend class pull_reader;
+  pull* next_ = nullptr;
+};
+
+/// Finishes pulls in the order in which they were queued, but that a deadline may overtake. Single thread.
+class pull_reader {
+ public:
+  pull_reader() = default;
+  ~pull_reader();
+
+  /// A pull that cannot be (`invalid_argument`) ends at the next `serve`, like others.
+  void queue(pull& what) noexcept;
+  /// Forgets it, without an outcome. Returns whether it was queued.
+  bool withdraw(pull& what) noexcept;
+
+  void feed(bytes payload, time_point now);
+  /// Bytes that a pull got and nobody looked at.
+  void put_back(bytes payload) { buffer_.put_back(std::move(payload)); }
+  /// Nothing more comes: the end of the stream, or what broke it off. The first call counts.
+  void end(std::error_code cause) noexcept;
+  /// The stream is given up on this side: the same with `closed`, and what nobody has taken is gone.
+  void abandon() noexcept;
+
+  /// Tells the outcomes of all that can be finished now. `may_be_late`: nothing more has come until now, so that pulls
+  /// meet their deadlines, and the quiet one its end.
+  void serve(time_point now, bool may_be_late);
+
+  /// When to serve with `may_be_late`.
+  time_point next_deadline() const noexcept;
+
+  /// Whether a pull waits for more bytes.
+  bool wants_bytes() const noexcept { return first_ && !ended_; }
+  bool has_pulls() const noexcept { return first_ != nullptr; }
+  /// Bytes that nobody has taken.
+  std::size_t unread_bytes() const noexcept { return buffer_.size(); }
+  /// A piece of them, for whoever goes on without pulls.
+  bytes take_piece() { return buffer_.take_piece(); }
+
+ private:
+  struct verdict;
+  bool finish_front(time_point now, bool may_be_late);
+  verdict judge(const pull& what, time_point now, bool may_be_late);
+  verdict judge_until(const pull& what);
+  pull& pop() noexcept;
+
+  read_buffer buffer_;
+  pull* first_ = nullptr;
+  pull* last_ = nullptr;
+  std::size_t searched_ = 0; // for the delimiter of the front
+  time_point front_since_{};
+  time_point last_fed_{};
+  bool ended_ = false;
+  std::error_code end_cause_;
+};
+
+} // namespace actnet::net
