@@ -23,8 +23,7 @@ client_actor::client_actor(caf::actor_config& cfg, loop_host& home, client_birth
     : lean_actor(cfg, home), birth_(std::move(birth)) {}
 
 caf::strong_actor_ptr client_actor::make(client_birth birth) {
-  const auto here = birth.options.same_loop ? loop_host::current() : nullptr;
-  auto& home = here ? *here : birth.all.next();
+  auto& home = birth.all.next(birth.options.same_loop);
   auto& system = home.system();
   caf::actor_config cfg{&home};
   return caf::make_actor<client_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg, home,

@@ -40,6 +40,9 @@ class connection : public handle {
   void set_idle_timeout(std::chrono::milliseconds timeout) const;
   void set_owner(caf::actor owner) const;
 
+  /// The actor itself, for code that runs in its loop's thread; null if it is of another process.
+  connection_actor* local() const noexcept { return local_; }
+
  private:
   connection_actor* local_ = nullptr; // the same actor, if it is one of this process
 };

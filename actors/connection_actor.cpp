@@ -72,6 +72,7 @@ struct connection_actor::outgoing final : net::write_item {
   caf::strong_actor_ptr sender;
   caf::message_id request; // of a request, otherwise a plain id
   std::uint64_t token = 0;
+  write_waiter* waiter = nullptr; // is told in place of a sender
   std::uint32_t owner = no_owner; // the owner of that number is the sender: the usual case, without a reference
   bool full = false;              // found no room: only its refusal is queued
 };
@@ -160,6 +161,44 @@ void connection_actor::queue(outgoing* item) noexcept {
     stream_.write(*item);
 }
 
+void connection_actor::queue(outgoing* item, write_waiter& who) noexcept {
+  item->waiter = &who;
+  who.item_ = item;
+  queue(item);
+}
+
+void connection_actor::write(net::bytes payload, write_waiter& who) {
+  auto item = new outgoing;
+  item->full = !stream_.reserve(payload.size());
+  item->payload = std::move(payload);
+  queue(item, who);
+}
+
+void connection_actor::write(std::unique_ptr<net::file_source> file, write_waiter& who) {
+  auto item = new outgoing;
+  item->full = !stream_.reserve(0);
+  item->file = std::move(file);
+  queue(item, who);
+}
+
+void connection_actor::finish(write_waiter& who) {
+  auto item = new outgoing;
+  item->what = net::write_item::kind::finish;
+  queue(item, who);
+}
+
+void connection_actor::withdraw(write_waiter& who, errc cause) noexcept {
+  if (who.item_ && who.item_->what != net::write_item::kind::finish)
+    (void)stream_.withdraw(*who.item_, cause);
+}
+
+void connection_actor::forget(write_waiter& who) noexcept {
+  if (!who.item_)
+    return;
+  withdraw(who, errc::cancelled);
+  static_cast<outgoing*>(std::exchange(who.item_, nullptr))->waiter = nullptr;
+}
+
 bool connection_actor::note(caf::mailbox_element& command) {
   auto& content = command.content();
   if (content.size() != 1 || command.mid.is_response())
@@ -213,12 +252,84 @@ bool connection_actor::note(caf::mailbox_element& command) {
   return true;
 }
 
+/// A read on demand that came as a message.
+class connection_actor::pull_command final : public net::pull {
+ public:
+  pull_command(connection_actor& self, const caf::mailbox_element& command)
+      : self_(self), sender_(command.sender), id_(command.mid) {}
+
+  void on_pulled(net::bytes payload, std::error_code cause) noexcept override {
+    const std::unique_ptr<pull_command> me{this};
+    caf::error failed;
+    if (cause)
+      failed = payload.empty() ? make_error(cause) : make_error(static_cast<errc>(cause.value()), payload);
+    if (!sender_)
+      return;
+    if (!id_.is_request())
+      self_.send(sender_, caf::make_message_id(), stream::pulled{std::move(payload), std::move(failed)});
+    else if (failed)
+      self_.send(sender_, id_.response_id(), std::move(failed));
+    else
+      self_.send(sender_, id_.response_id(), std::move(payload));
+  }
+
+ private:
+  connection_actor& self_;
+  const caf::strong_actor_ptr sender_;
+  const caf::message_id id_;
+};
+
+bool connection_actor::take_pull(caf::mailbox_element& command) {
+  using kind = net::pull::kind;
+  auto& content = command.content();
+  const auto ask = [&](kind what, std::uint64_t size, std::chrono::nanoseconds within) {
+    auto made = std::make_unique<pull_command>(*this, command);
+    made->what = what;
+    made->size = static_cast<std::size_t>(size);
+    if (within.count() > 0)
+      made->deadline = net::later(home().loop().now(), within);
+    return made;
+  };
+  std::unique_ptr<pull_command> made;
+  if (content.match_elements<stream::read_some>()) {
+    const auto& order = content.get_as<stream::read_some>(0);
+    made = ask(kind::some, order.max, order.within);
+  } else if (content.match_elements<stream::read_exactly>()) {
+    const auto& order = content.get_as<stream::read_exactly>(0);
+    made = ask(kind::exactly, order.count, order.within);
+  } else if (content.match_elements<stream::read_until>()) {
+    const auto& order = content.get_as<stream::read_until>(0);
+    made = ask(kind::until, order.max, order.within);
+    made->delimiter = order.delimiter;
+  } else if (content.match_elements<stream::read_line>()) {
+    const auto& order = content.get_as<stream::read_line>(0);
+    made = ask(kind::until, order.max, order.within);
+    made->as_line();
+  } else if (content.match_elements<stream::read_to_end>()) {
+    const auto& order = content.get_as<stream::read_to_end>(0);
+    made = ask(kind::to_end, order.max, order.within);
+  } else if (content.match_elements<stream::read_quiet>()) {
+    const auto& order = content.get_as<stream::read_quiet>(0);
+    made = ask(kind::quiet, order.max, order.within);
+    made->gap = order.gap;
+  } else if (content.match_elements<stream::peek>()) {
+    const auto& order = content.get_as<stream::peek>(0);
+    made = ask(kind::peek, order.count, order.within);
+  } else {
+    return false;
+  }
+  stream_.pull(*made.release()); // its outcome deletes it
+  return true;
+}
+
 void connection_actor::on_message(caf::mailbox_element& command) {
   if (command.mid.is_response()) { // to the one request it ever sends, `peer_finished`
     if (command.sender == owner_)
       stream_.end_was_handled();
     return;
   }
+  if (take_pull(command))
+    return;
   auto& content = command.content();
   caf::error failed;
   if (content.match_elements<stream::close>() || content.match_elements<stream::abort>() ||
@@ -256,6 +367,8 @@ void connection_actor::on_message(caf::mailbox_element& command) {
 }
 
 void connection_actor::after_end(caf::mailbox_element& command) {
+  if (take_pull(command)) // what had come before the end may still be there
+    return;
   auto& content = command.content();
   if (content.match_elements<stream::get_info>())
     answer(command, describe());
@@ -279,6 +392,11 @@ caf::message connection_actor::failure_of(const caf::type_erased_tuple& command,
     return failed(command.get_as<stream::flush>(0));
   if (command.match_elements<stream::finish>())
     return caf::make_message(stream::finished{cause});
+  if (command.match_elements<stream::read_some>() || command.match_elements<stream::read_exactly>() ||
+      command.match_elements<stream::read_until>() || command.match_elements<stream::read_line>() ||
+      command.match_elements<stream::read_to_end>() || command.match_elements<stream::read_quiet>() ||
+      command.match_elements<stream::peek>())
+    return caf::make_message(stream::pulled{{}, cause});
   return {};
 }
 
@@ -321,7 +439,7 @@ void connection_actor::on_down_message(const caf::strong_actor_ptr& source, cons
 /// end.
 void connection_actor::log_end_of_handler(const caf::error& reason) {
   const auto book = slot_ ? slot_->book() : nullptr;
-  if (!book || !net::log_enabled(net::log_level::warning))
+  if (!book || reason == errc::shutting_down || !net::log_enabled(net::log_level::warning))
     return;
   auto where = book->path();
   if (where.empty())
@@ -371,6 +489,11 @@ caf::strong_actor_ptr connection_actor::sender_of(outgoing& item) {
 
 void connection_actor::on_outcome(net::write_item& done, std::error_code cause) noexcept {
   std::unique_ptr<outgoing> item{static_cast<outgoing*>(&done)};
+  if (const auto waiter = item->waiter) {
+    waiter->item_ = nullptr;
+    waiter->on_written(item->sent, cause);
+    return;
+  }
   const auto is_finish = item->what == net::write_item::kind::finish;
   if (!cause && item->token == 0 && !is_finish && !item->request.is_request())
     return;

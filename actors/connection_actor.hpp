@@ -33,6 +33,20 @@ struct connection_birth {
   std::shared_ptr<connection_slot> slot;
 };
 
+/// Who waits for the outcome of one write, flush, file or finish as an object, without a message. On the connection's
+/// loop; it must not go away while it waits.
+class write_waiter {
+ public:
+  virtual void on_written(std::uint64_t bytes, std::error_code cause) noexcept = 0;
+
+ protected:
+  ~write_waiter() = default;
+
+ private:
+  friend class connection_actor;
+  net::write_item* item_ = nullptr;
+};
+
 class connection_actor final : public lean_actor, private net::connection_owner {
  public:
   connection_actor(caf::actor_config& cfg, loop_host& home, connection_birth birth);
@@ -53,6 +67,22 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void abort() noexcept { stream_.abort(); }
   void close() noexcept { stream_.close(); }
 
+  // Without messages, in its loop's thread. The outcome may come within the call, also after its end.
+
+  void pull(net::pull& what) { stream_.pull(what); }
+  bool withdraw(net::pull& what) noexcept { return stream_.withdraw(what); }
+  void put_back(net::bytes payload) { stream_.put_back(std::move(payload)); }
+  /// An empty payload: a flush.
+  void write(net::bytes payload, write_waiter& who);
+  void write(std::unique_ptr<net::file_source> file, write_waiter& who);
+  void finish(write_waiter& who);
+  /// Calls off a write: what of it is not sent never will be. `who` is told, unless it is forgotten.
+  void withdraw(write_waiter& who, errc cause) noexcept;
+  void forget(write_waiter& who) noexcept;
+
+  net::stream_socket& socket() noexcept { return stream_.socket(); }
+  void stop_reading() noexcept { stream_.stop_reading(); }
+
   const net::endpoint& peer() const noexcept { return peer_; }
   const std::shared_ptr<connection_slot>& slot() const noexcept { return slot_; }
 
@@ -61,6 +91,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
 
  private:
   struct outgoing;
+  class pull_command;
 
   caf::strong_actor_ptr owner() const override { return owner_; }
   void begin() override;
@@ -83,6 +114,8 @@ class connection_actor final : public lean_actor, private net::connection_owner 
 
   caf::strong_actor_ptr sender_of(outgoing& item);
   void queue(outgoing* item) noexcept;
+  void queue(outgoing* item, write_waiter& who) noexcept;
+  bool take_pull(caf::mailbox_element& command);
   static void run_queue(void* self, void* item) noexcept;
   void set_owner(const caf::strong_actor_ptr& owner);
   void log_end_of_handler(const caf::error& reason);

@@ -1,5 +1,7 @@
 #include "actnet/actors/errors.hpp"
 
+#include "actnet/actors/messages.hpp"
+
 #include <caf/exit_reason.hpp>
 #include <caf/message.hpp>
 #include <caf/sec.hpp>
@@ -18,6 +20,10 @@ caf::error make_error(errc code, std::string sentence) {
   return {static_cast<std::uint8_t>(code), error_category, caf::make_message(std::move(sentence))};
 }
 
+caf::error make_error(errc code, net::bytes partial) {
+  return {static_cast<std::uint8_t>(code), error_category, caf::make_message(std::move(partial))};
+}
+
 caf::error make_error(std::error_code cause) {
   if (!cause)
     return {};
@@ -32,6 +38,10 @@ errc code_of(const caf::error& e) {
 
 std::uint64_t bytes_of(const caf::error& e) {
   return e && e.context().match_elements<std::uint64_t>() ? e.context().get_as<std::uint64_t>(0) : 0;
+}
+
+net::bytes partial_of(const caf::error& e) {
+  return e && e.context().match_elements<net::bytes>() ? e.context().get_as<net::bytes>(0) : net::bytes{};
 }
 
 std::string to_text(const caf::error& e) {

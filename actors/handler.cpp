@@ -53,7 +53,8 @@ caf::result<caf::message> handle_the_rest(caf::scheduled_actor* self, caf::messa
       ends_with_cause(static_cast<listen_failed*>(nullptr)) || ends_with_cause(static_cast<bind_failed*>(nullptr)) ||
       ends_with_cause(static_cast<connect_failed*>(nullptr)) ||
       failed_outcome(static_cast<stream::written*>(nullptr)) ||
-      failed_outcome(static_cast<stream::finished*>(nullptr)) || failed_outcome(static_cast<datagram::sent*>(nullptr)))
+      failed_outcome(static_cast<stream::finished*>(nullptr)) ||
+      failed_outcome(static_cast<stream::pulled*>(nullptr)) || failed_outcome(static_cast<datagram::sent*>(nullptr)))
     return caf::message{};
   if (is(static_cast<drain*>(nullptr))) {
     self->quit();

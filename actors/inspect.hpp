@@ -235,6 +235,46 @@ typename Inspector::result_type inspect(Inspector& f, write_file& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, read_some& x) {
+  return f(caf::meta::type_name("actnet::stream::read_some"), x.max, x.within);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, read_exactly& x) {
+  return f(caf::meta::type_name("actnet::stream::read_exactly"), x.count, x.within);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, read_until& x) {
+  return f(caf::meta::type_name("actnet::stream::read_until"), x.delimiter, x.max, x.within);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, read_line& x) {
+  return f(caf::meta::type_name("actnet::stream::read_line"), x.max, x.within);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, read_to_end& x) {
+  return f(caf::meta::type_name("actnet::stream::read_to_end"), x.max, x.within);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, read_quiet& x) {
+  return f(caf::meta::type_name("actnet::stream::read_quiet"), x.gap, x.max, x.within);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, peek& x) {
+  return f(caf::meta::type_name("actnet::stream::peek"), x.count, x.within);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, pulled& x) {
+  return f(caf::meta::type_name("actnet::stream::pulled"), x.payload, x.cause);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, finished& x) {
   return f(caf::meta::type_name("actnet::stream::finished"), x.cause);
 }

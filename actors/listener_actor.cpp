@@ -48,7 +48,7 @@ std::error_code listener_actor::open() {
     wanted.reuse_address = options.reuse_address;
     wanted.v6_only = options.v6_only;
     wanted.path_mode = options.path_mode;
-    wanted.reuse_port = options.shard == shard::reuse_port && plan_->local.is_ip() && all.size() > 1;
+    wanted.reuse_port = options.shard == shard::reuse_port && !options.same_loop && plan_->local.is_ip() && all.size() > 1;
     if (wanted.reuse_port) {
       auto opened = net::listener_socket::open_shards(plan_->local, wanted, all.size());
       if (!opened)
@@ -159,7 +159,7 @@ void listener_actor::on_accepted(net::listener_socket::accepted connection) noex
   plan_->rate.take(home().loop().now());
   if (plan_->alarm_is_due(live, home().loop().now()))
     tell_alarm(live);
-  auto& where = sharded_ ? home() : plan_->all.next();
+  auto& where = sharded_ || plan_->options.same_loop ? home() : plan_->all.next();
   if (&where == &home()) {
     open_here(where, plan_, std::move(connection), std::move(slot));
     return;

@@ -9,7 +9,7 @@ namespace actnet {
 listener_plan::listener_plan(loops& every, net::endpoint where, listen_options how, connection_handler_factory make,
                              caf::strong_actor_ptr whose, std::string path)
     : all(every),
-      home(every.next()),
+      home(every.next(how.same_loop)),
       local(std::move(where)),
       options(std::move(how)),
       make_handler(std::move(make)),

@@ -84,6 +84,11 @@ void loops::stop() {
     host->stop();
 }
 
+loop_host& loops::next(bool rather_this) noexcept {
+  const auto here = rather_this ? loop_host::current() : nullptr;
+  return here ? *here : next();
+}
+
 loop_host& loops::next() noexcept {
   return *hosts_[next_.fetch_add(1, std::memory_order_relaxed) % hosts_.size()];
 }

@@ -43,6 +43,8 @@ class loops final : public caf::actor_system::module {
   loop_host& at(std::size_t index) noexcept { return *hosts_[index]; }
   /// Deals them out in turn. Any thread.
   loop_host& next() noexcept;
+  /// The loop whose thread is calling, if that is wanted and there is one; else the next.
+  loop_host& next(bool rather_this) noexcept;
 
   /// A loop and a thread for one actor that blocks; it ends with the last actor on it. Any thread.
   loop_host& make_own_loop();

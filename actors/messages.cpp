@@ -18,6 +18,14 @@ void announce_messages(caf::actor_system_config& cfg) {
   cfg.add_message_type<stream::pause_reading>("actnet::stream::pause_reading");
   cfg.add_message_type<stream::resume_reading>("actnet::stream::resume_reading");
   cfg.add_message_type<stream::stop_reading>("actnet::stream::stop_reading");
+  cfg.add_message_type<stream::read_some>("actnet::stream::read_some");
+  cfg.add_message_type<stream::read_exactly>("actnet::stream::read_exactly");
+  cfg.add_message_type<stream::read_until>("actnet::stream::read_until");
+  cfg.add_message_type<stream::read_line>("actnet::stream::read_line");
+  cfg.add_message_type<stream::read_to_end>("actnet::stream::read_to_end");
+  cfg.add_message_type<stream::read_quiet>("actnet::stream::read_quiet");
+  cfg.add_message_type<stream::peek>("actnet::stream::peek");
+  cfg.add_message_type<stream::pulled>("actnet::stream::pulled");
   cfg.add_message_type<stream::set_options>("actnet::stream::set_options");
   cfg.add_message_type<stream::set_deadline>("actnet::stream::set_deadline");
   cfg.add_message_type<stream::set_idle_timeout>("actnet::stream::set_idle_timeout");

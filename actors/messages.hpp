@@ -64,12 +64,66 @@ struct close {};
 /// peer reads what was sent and then an end as any other, or a reset if bytes of its were left unread here (unix(7)).
 struct abort {};
 
-/// Stops delivering; the kernel's window closes in time. The peer's end and a reset are still noticed.
+/// Stops delivering; the kernel's window closes in time. The peer's end and a reset are still noticed. When it is
+/// answered, nothing more is delivered.
 struct pause_reading {};
 struct resume_reading {};
 
 /// What the peer sends from now on is dropped; its end is still told.
 struct stop_reading {};
+
+// Reading on demand. From the first of these on nothing is delivered any more (events that are under way come before
+// its outcome), until `resume_reading`: that goes on delivering, first what is left, when the reads before it are
+// through. Reads end in order, but that a deadline may overtake. As a request each is answered with its `bytes`, or with
+// an error; to a plain command the outcome is `pulled`. `within`: at most so long, then `timed_out`, with the bytes left
+// for the next read; zero: as long as it takes. What is there already is never too late. When the stream ends before
+// the read does, the error is `end_of_stream` (`connection_reset` and others when it breaks off), and carries the bytes
+// that came until then (`partial_of`); these are taken. A maximum or count is at most 2 GiB.
+
+/// At least a byte, at most `max`. At the end of the stream it answers with no bytes, and without an error.
+struct read_some {
+  std::uint64_t max = 65'536;
+  std::chrono::nanoseconds within{0};
+};
+
+/// Not more and not less.
+struct read_exactly {
+  std::uint64_t count = 0;
+  std::chrono::nanoseconds within{0};
+};
+
+/// Up to `delimiter` (1 to 256 bytes), which is the end of the answer. When more than `max` bytes come before it, the
+/// error is `too_long` and they all stay.
+struct read_until {
+  bytes delimiter;
+  std::uint64_t max = 65'536;
+  std::chrono::nanoseconds within{0};
+};
+
+/// As `read_until` a line feed, which is not in the answer; a carriage return before it is.
+struct read_line {
+  std::uint64_t max = 65'536;
+  std::chrono::nanoseconds within{0};
+};
+
+/// All until the peer finishes, which is no error here. More than `max` is `too_long`, and stays.
+struct read_to_end {
+  std::uint64_t max = 65'536;
+  std::chrono::nanoseconds within{0};
+};
+
+/// At least a byte, and what follows until nothing has come for `gap`; at most `max`.
+struct read_quiet {
+  std::chrono::nanoseconds gap{std::chrono::milliseconds{1}};
+  std::uint64_t max = 64 << 20;
+  std::chrono::nanoseconds within{0};
+};
+
+/// As `read_exactly`, but the bytes stay.
+struct peek {
+  std::uint64_t count = 0;
+  std::chrono::nanoseconds within{0};
+};
 
 /// Changes the socket's options, one after the other. A request is answered, with the first error.
 struct set_options {
@@ -107,6 +161,12 @@ struct written {
 
 /// The end of our side is sent, or `cause` tells why not.
 struct finished {
+  caf::error cause;
+};
+
+/// What became of a read on demand that was no request.
+struct pulled {
+  bytes payload;
   caf::error cause;
 };
 

@@ -85,6 +85,7 @@ listener listen_order::start(connection_handler_factory make_handler) {
     plan = std::make_shared<listener_plan>(loops::of(system_), local_.value(), options_, std::move(make_handler),
                                            caf::actor_cast<caf::strong_actor_ptr>(owner_),
                                            child_ ? child_->path() : std::string{});
+    plan->paused = paused_;
     if (descriptor_ >= 0) {
       auto adopted = net::listener_socket::adopt(descriptor_);
       if (!adopted) {
@@ -140,7 +141,7 @@ datagram_socket bind_order::start(datagram_handler_factory make_handler) {
   if (kept_ && !kept)
     *kept_ = kept = std::make_shared<kept_datagram_socket>(child_->handle());
   return datagram_socket{started<datagram_actor>(
-      datagram_actor::make(loops::of(system_).next(), local_.value(), options_,
+      datagram_actor::make(loops::of(system_).next(options_.same_loop), local_.value(), options_,
                            caf::actor_cast<caf::strong_actor_ptr>(owner_), std::move(make_handler), std::move(kept)),
       opener_)};
 }

@@ -121,6 +121,12 @@ class listen_order {
     return *this;
   }
 
+  /// Begins paused: nothing is accepted until `resume_accepting`.
+  listen_order& paused() {
+    paused_ = true;
+    return *this;
+  }
+
   /// Makes a `Handler(actor_config&, connection, args...)` for each connection; it owns the connection.
   template <class Handler, class... Args>
   listener each(Args... args) {
@@ -133,8 +139,10 @@ class listen_order {
   /// Sends `accepted` to the owner, who claims each connection with `set_owner`.
   listener start() { return start(nullptr); }
 
- private:
+  /// The owner of each connection is what `make_handler` makes, on the connection's loop.
   listener start(std::function<caf::actor(loop_host&, const connection&)> make_handler);
+
+ private:
 
   caf::actor_system& system_;
   endpoint_argument local_;
@@ -145,6 +153,7 @@ class listen_order {
   const start_context* child_ = nullptr;
   std::shared_ptr<kept_socket>* kept_ = nullptr;
   int descriptor_ = -1;
+  bool paused_ = false; // to begin with
 };
 
 class connect_order {

@@ -64,6 +64,7 @@ struct listen_options {
   actnet::connection_alarm connection_alarm;
   int backlog = 4096;
   actnet::shard shard = shard::round_robin;
+  bool same_loop = false; ///< As its opener, if that lives on one, and its connections too. Not with `reuse_port`.
   placement handlers = placement::loop;
   bool reuse_address = true;
   std::optional<bool> v6_only;
@@ -104,6 +105,7 @@ struct bind_options {
   /// fail with `write_stalled`. UDP never waits. Zero: without end.
   std::chrono::milliseconds write_stall{30'000};
   std::optional<mode_t> path_mode; ///< Who may send to a Unix path; none: as the umask says.
+  bool same_loop = false;          ///< As its opener, if that lives on one.
   placement handlers = placement::loop;
   socket_options sockets;
 

@@ -228,18 +228,25 @@ int wait_for_end(signals& heard, const outcome& how, caf::actor_system& system, 
 
 } // namespace
 
-int run_program(run_options options, main_function fun) try {
+void detail::prepare_process(const settings& of) {
   occupy_standard_descriptors();
-  choose_log_level(options.settings.log_level);
+  choose_log_level(of.log_level);
   raise_file_limit();
+}
+
+void detail::configure(config& cfg, const settings& of) {
+  cfg.settings = of;
+  cfg.set("scheduler.policy", caf::atom("sharing")); // idle workers of the stealing policy would poll
+  cfg.set("scheduler.max-threads", std::uint64_t{2});
+  cfg.set("scheduler.max-throughput", std::uint64_t{300});
+}
+
+int run_program(run_options options, main_function fun) try {
+  detail::prepare_process(options.settings);
   signals heard;
   outcome how;
   config cfg;
-  cfg.settings = options.settings;
-  // Control actors only: the loops run the rest. Idle workers of the stealing policy would poll.
-  cfg.set("scheduler.policy", caf::atom("sharing"));
-  cfg.set("scheduler.max-threads", std::uint64_t{2});
-  cfg.set("scheduler.max-throughput", std::uint64_t{300});
+  detail::configure(cfg, options.settings);
   int exit_code;
   std::optional<last_word> watched;
   {
@@ -301,7 +308,7 @@ std::string mistake_in_tcp_endpoint(const std::string& text) {
   return mistake_in(text, {net::transport::tcp}, "TCP: IP:PORT is expected");
 }
 
-int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, run_options options) {
+std::optional<int> detail::read_command_line(CLI::App* cli, int argc, char** argv, run_options& options) {
   if (options.program.empty())
     options.program = argc > 0 ? std::filesystem::path{argv[0]}.filename().string() : "program";
   CLI::App plain;
@@ -315,7 +322,7 @@ int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, ru
   const auto wanted = from_file->count() > 0;
   app.remove_option(from_file); // `file` goes out of scope before `cli` does
   if (done)
-    return *done;
+    return done;
   if (wanted) {
     const auto mistakes = read_config_file(file, options.settings);
     for (const auto& mistake : mistakes)
@@ -325,6 +332,12 @@ int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, ru
   }
   if (options.command_line)
     options.command_line(options.settings);
+  return std::nullopt;
+}
+
+int detail::run_with(CLI::App* cli, int argc, char** argv, main_function fun, run_options options) {
+  if (const auto done = read_command_line(cli, argc, argv, options))
+    return *done;
   return run_program(std::move(options), std::move(fun));
 }
 

@@ -51,6 +51,15 @@ namespace detail {
 
 int run_with(CLI::App* cli, int argc, char** argv, main_function fun, run_options options);
 
+/// The command line and the configuration file go into `options`; an exit code if there is nothing more to do.
+std::optional<int> read_command_line(CLI::App* cli, int argc, char** argv, run_options& options);
+
+/// What a process needs before the first socket.
+void prepare_process(const settings& of);
+
+/// Control actors only: the loops run the rest.
+void configure(config& cfg, const settings& of);
+
 template <class F>
 main_function as_main_function(F fun) {
   if constexpr (std::is_void_v<std::invoke_result_t<F, main_actor&>>)

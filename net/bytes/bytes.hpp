@@ -17,6 +17,8 @@ namespace actnet::net {
 /// that the block was charged. The bytes never change. Slices may be copied and dropped in any thread.
 class bytes {
  public:
+  using value_type = std::byte;
+
   bytes() noexcept = default;
 
   /// The first `size` bytes of a block that nobody else knows; takes over its one reference.

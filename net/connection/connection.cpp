@@ -84,6 +84,8 @@ connection::~connection() {
 
 void connection::begin(bool claimed) noexcept {
   last_activity_ = last_sent_ = phase_began_ = loop_.now();
+  if (options_.on_demand)
+    read_on_demand();
   claimed_ = claimed;
   state_ = claimed ? connection_state::open : connection_state::unclaimed;
   auto opened = loop_.io().open(socket_, *this);
@@ -421,12 +423,14 @@ void connection::serve() noexcept {
 }
 
 /// Whether the peer is to learn by an RST that it did not get everything. One that was only quiet, or has not said
-/// goodbye in time after all was sent, is left to the kernel, which goes on sending what it has.
+/// goodbye after all was sent until time was up or the loop stopped, is left to the kernel, which goes on sending what
+/// it has.
 bool connection::abort_resets() const noexcept {
   if (!queue_.empty())
     return true;
   const auto quiet = ending_ == close_reason::idle || ending_ == close_reason::deadline;
-  const auto lingering = state_ == connection_state::draining && ending_cause_ == errc::timed_out;
+  const auto no_time_left = ending_cause_ == errc::timed_out || ending_cause_ == errc::shutting_down;
+  const auto lingering = no_time_left && (state_ == connection_state::draining || state_ == connection_state::closing);
   return !quiet && !lingering;
 }
 

@@ -89,6 +89,7 @@ struct connection_options {
   std::chrono::milliseconds credit_stall_warning{5'000};
   std::chrono::milliseconds credit_stall_limit{60'000};
   bool allow_half_open = false;
+  bool on_demand = false; ///< Begins with reading on demand: nothing is delivered until `resume_reading`.
   slow_peer when_slow = slow_peer::refuse;
 
   bool operator==(const connection_options&) const = default;

@@ -64,7 +64,8 @@ void pull_reader::end(std::error_code cause) noexcept {
 
 void pull_reader::abandon() noexcept {
   buffer_.drop(buffer_.size());
-  end(errc::closed);
+  ended_ = true;
+  end_cause_ = errc::closed;
 }
 
 pull_reader::verdict pull_reader::judge_until(const pull& what) {

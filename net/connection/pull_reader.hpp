@@ -31,11 +31,18 @@ struct pull {
   /// (`timed_out`, `too_long`) the bytes stay for the next read.
   virtual void on_pulled(bytes payload, std::error_code cause) noexcept = 0;
 
+  /// Makes it a read of `kind::until` a line feed, which is not in the payload.
+  void as_line() {
+    what = kind::until;
+    delimiter = bytes::copy("\n");
+    keep_delimiter = false;
+  }
+
   kind what = kind::some;
-  bool keep_delimiter = true;           ///< In the payload.
-  std::size_t size = 0;                 ///< At most `size_max`.
-  bytes delimiter;                      ///< 1 to `delimiter_max` bytes.
-  duration gap{0};                      ///< Of `quiet`.
+  bool keep_delimiter = true;              ///< In the payload.
+  std::size_t size = 0;                    ///< At most `size_max`.
+  bytes delimiter;                         ///< 1 to `delimiter_max` bytes.
+  duration gap{0};                         ///< Of `quiet`.
   time_point deadline = time_point::max(); ///< Bytes that are there already are never too late.
 
   static constexpr std::size_t size_max = std::size_t{1} << 31;
@@ -65,7 +72,7 @@ class pull_reader {
   void put_back(bytes payload) { buffer_.put_back(std::move(payload)); }
   /// Nothing more comes: the end of the stream, or what broke it off. The first call counts.
   void end(std::error_code cause) noexcept;
-  /// The stream is given up on this side: the same with `closed`, and what nobody has taken is gone.
+  /// The stream is given up on this side: from now on it is `closed`, and what nobody has taken is gone.
   void abandon() noexcept;
 
   /// Tells the outcomes of all that can be finished now. `may_be_late`: nothing more has come until now, so that pulls

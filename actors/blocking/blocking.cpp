@@ -1,0 +1,65 @@
+#include "actnet/actors/blocking/blocking.hpp"
+
+#include "actnet/actors/run.hpp"
+
+#include <exception>
+#include <iostream>
+
+namespace actnet::blocking {
+
+namespace {
+
+const settings& settings_of(caf::actor_system& system) {
+  return loops::of(system).settings();
+}
+
+} // namespace
+
+result<tcp_server> dialect::listen(caf::actor_system& system, endpoint_argument local) {
+  return listen(system, std::move(local), settings_of(system).listener);
+}
+
+result<tcp_server> dialect::listen(caf::actor_system& system, endpoint_argument local, listen_options options) {
+  return perform<sequential::listen_operation, sequential::made_into<tcp_server>>(loops::of(system).next(),
+                                                                                  std::move(local), std::move(options));
+}
+
+result<stream_socket> dialect::connect(caf::actor_system& system, endpoint_argument remote, time_limit within,
+                                       const std::stop_token& stop) {
+  return connect(system, std::move(remote), settings_of(system).client, within, stop);
+}
+
+result<stream_socket> dialect::connect(caf::actor_system& system, endpoint_argument remote, connect_options options,
+                                       time_limit within, const std::stop_token& stop) {
+  sequential::connect_operation what{loops::of(system).next(), std::move(remote), within, std::move(options)};
+  wait_for(what, stop);
+  return converted<sequential::made_into<stream_socket>>(what.take());
+}
+
+result<udp_socket> dialect::bind(caf::actor_system& system, endpoint_argument local) {
+  return bind(system, std::move(local), settings_of(system).datagram);
+}
+
+result<udp_socket> dialect::bind(caf::actor_system& system, endpoint_argument local, bind_options options) {
+  return perform<sequential::bind_operation, sequential::made_into<udp_socket>>(loops::of(system).next(),
+                                                                                std::move(local), std::move(options));
+}
+
+int run(int argc, char** argv, const std::function<int(caf::actor_system&)>& fun) {
+  run_options options;
+  if (const auto done = actnet::detail::read_command_line(nullptr, argc, argv, options))
+    return *done;
+  actnet::detail::prepare_process(options.settings);
+  try {
+    config cfg;
+    actnet::detail::configure(cfg, options.settings);
+    caf::actor_system system{cfg};
+    system.await_actors_before_shutdown(false);
+    return fun(system);
+  } catch (const std::exception& mistake) {
+    std::cerr << options.program + ": " + mistake.what() + "\n" << std::flush;
+    return 1;
+  }
+}
+
+} // namespace actnet::blocking

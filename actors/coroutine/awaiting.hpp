@@ -1,0 +1,429 @@
+// What a coroutine can await besides its sockets: time, messages, answers, and the first of several things.
+#pragma once
+
+#include "actnet/actors/coroutine/coroutine_actor.hpp"
+#include "actnet/actors/errors.hpp"
+#include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/sequential/operation.hpp"
+
+#include <caf/message.hpp>
+#include <caf/response_handle.hpp>
+
+#include <chrono>
+#include <coroutine>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace actnet::coroutine {
+
+/// Resumes one coroutine, which may be destroyed instead. The base of what waits in its frame.
+class resumption {
+ public:
+  resumption() = default;
+  resumption(const resumption&) = delete;
+  resumption& operator=(const resumption&) = delete;
+
+ protected:
+  ~resumption() {
+    if (who_)
+      actor_->forget(who_);
+  }
+
+  template <class Promise>
+  void suspend(std::coroutine_handle<Promise> who) noexcept {
+    actor_ = who.promise().actor();
+    who_ = who;
+  }
+  void resume_soon() { actor_->resume_soon(who_); }
+  /// It goes on.
+  void resumed() noexcept { who_ = nullptr; }
+
+  coroutine_actor& actor() const noexcept { return *actor_; }
+
+ private:
+  coroutine_actor* actor_ = nullptr;
+  std::coroutine_handle<> who_;
+};
+
+// -- operations of sockets ---------------------------------------------------------------------------
+
+template <class Operation, class Convert>
+class operation_awaiter final : public resumption, private sequential::waiter {
+  using outcome = result<typename Operation::value_type>;
+
+ public:
+  template <class... Args>
+  explicit operation_awaiter(Args&&... args) : what_(std::forward<Args>(args)...) {}
+  ~operation_awaiter() {
+    if (state_ == state::begun)
+      what_.call_off();
+    else if (state_ == state::finished)
+      what_.undo();
+  }
+
+  bool await_ready() const noexcept { return false; }
+
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> who) {
+    suspend(who);
+    if (&what_.home() != actor().home()) {
+      what_.refuse(errc::wrong_loop);
+      return false;
+    }
+    state_ = state::beginning;
+    what_.begin_for(*this);
+    if (state_ == state::beginning) {
+      state_ = state::begun;
+      return true;
+    }
+    if (actor().may_go_on())
+      return false;
+    resume_soon();
+    return true;
+  }
+
+  auto await_resume() {
+    resumed();
+    state_ = state::idle;
+    if constexpr (std::is_void_v<typename Operation::value_type>) {
+      return what_.take();
+    } else {
+      using value = std::invoke_result_t<Convert, typename Operation::value_type>;
+      auto got = what_.take();
+      return got ? result<value>{Convert{}(std::move(*got))} : result<value>{failed(got.error())};
+    }
+  }
+
+ private:
+  enum class state : unsigned char { idle, beginning, begun, finished };
+
+  void finished() noexcept override {
+    if (std::exchange(state_, state::finished) == state::begun)
+      resume_soon();
+  }
+
+  Operation what_;
+  state state_ = state::idle;
+};
+
+/// An operation that begins when it is awaited.
+template <class Operation, class Convert, class... Args>
+class [[nodiscard]] pending {
+ public:
+  explicit pending(Args... args) : args_(std::move(args)...) {}
+
+  auto operator co_await() && {
+    return std::apply([](Args&... args) { return operation_awaiter<Operation, Convert>{std::move(args)...}; }, args_);
+  }
+
+ private:
+  std::tuple<Args...> args_;
+};
+
+// -- time --------------------------------------------------------------------------------------------
+
+class [[nodiscard]] sleeping {
+ public:
+  explicit sleeping(net::duration time) noexcept : time_(time) {}
+  explicit sleeping(net::time_point until) noexcept : until_(until) {}
+
+  class awaiter final : public resumption, private net::timer {
+   public:
+    awaiter(net::duration time, std::optional<net::time_point> until) noexcept : time_(time), until_(until) {}
+    ~awaiter() override {
+      if (timers_)
+        timers_->cancel(*this);
+    }
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> who) {
+      suspend(who);
+      auto& loop = actor().home()->loop();
+      timers_ = &loop.timers();
+      timers_->arm(*this, until_ ? *until_ : net::later(loop.now(), time_));
+    }
+    void await_resume() noexcept { resumed(); }
+
+   private:
+    void on_timer(net::time_point) noexcept override { resume_soon(); }
+
+    net::duration time_;
+    std::optional<net::time_point> until_;
+    net::timer_queue* timers_ = nullptr;
+  };
+
+  awaiter operator co_await() && noexcept { return awaiter{time_, until_}; }
+
+ private:
+  net::duration time_{0};
+  std::optional<net::time_point> until_;
+};
+
+/// `co_await sleep(1s)`: other coroutines and actors run meanwhile.
+template <class Rep, class Period>
+sleeping sleep(std::chrono::duration<Rep, Period> time) {
+  return sleeping{std::chrono::duration_cast<net::duration>(time)};
+}
+inline sleeping sleep_until(net::time_point when) {
+  return sleeping{when};
+}
+
+// -- messages ----------------------------------------------------------------------------------------
+
+/// A message that was awaited. Of a request the answer is due: `reply`; if it is dropped without one, whoever asked
+/// gets an error.
+template <class... Ts>
+class received_message {
+ public:
+  explicit received_message(incoming from) : from_(std::move(from)) {}
+
+  template <std::size_t I = 0>
+  const auto& get() const {
+    return from_.content.template get_as<std::tuple_element_t<I, std::tuple<Ts...>>>(I);
+  }
+  const auto& operator*() const { return get<0>(); }
+  auto operator->() const { return &get<0>(); }
+
+  const caf::strong_actor_ptr& sender() const noexcept { return from_.sender; }
+  bool is_request() const noexcept { return from_.promise.pending(); }
+  template <class... Values>
+  void reply(Values&&... values) {
+    from_.promise.deliver(std::forward<Values>(values)...);
+  }
+
+ private:
+  incoming from_;
+};
+
+template <class... Ts>
+class [[nodiscard]] receiving {
+ public:
+  class awaiter final : public resumption, private receiver {
+   public:
+    ~awaiter() {
+      if (waits_)
+        actor().stop_receiving(*this);
+      else if (got_)
+        actor().put_back(std::move(*got_));
+    }
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> who) {
+      suspend(who);
+      waits_ = true;
+      began_ = true;
+      actor().receive(*this);
+      began_ = false;
+      if (waits_)
+        return true;
+      if (actor().may_go_on())
+        return false;
+      resume_soon();
+      return true;
+    }
+    received_message<Ts...> await_resume() {
+      resumed();
+      auto got = std::move(*got_);
+      got_.reset();
+      return received_message<Ts...>{std::move(got)};
+    }
+
+   private:
+    bool wants(const caf::message& content) const noexcept override { return content.match_elements<Ts...>(); }
+    void take(incoming message) override {
+      waits_ = false;
+      got_.emplace(std::move(message));
+      if (!began_)
+        resume_soon();
+    }
+
+    std::optional<incoming> got_;
+    bool waits_ = false;
+    bool began_ = false;
+  };
+
+  awaiter operator co_await() && noexcept { return {}; }
+};
+
+/// `co_await receive<ping>()`: the next message of exactly these types to the actor that runs the coroutine; others
+/// wait for whoever awaits them. `receive<caf::down_msg>()` tells the end of what the actor monitors.
+template <class... Ts>
+receiving<Ts...> receive() {
+  return {};
+}
+
+/// The answer to a request.
+template <class T>
+class [[nodiscard]] requesting {
+ public:
+  requesting(caf::actor whom, caf::message what) : whom_(std::move(whom)), what_(std::move(what)) {}
+
+  class awaiter final : public resumption {
+   public:
+    awaiter(caf::actor whom, caf::message what) : whom_(std::move(whom)), what_(std::move(what)) {}
+    ~awaiter() {
+      if (gone_)
+        *gone_ = true;
+    }
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> who) {
+      suspend(who);
+      gone_ = std::make_shared<bool>(false);
+      const auto answered = [this, gone = gone_](result<T> got) {
+        if (*gone)
+          return;
+        got_.emplace(std::move(got));
+        resume_soon();
+      };
+      auto asked = actor().request(whom_, caf::infinite, std::move(what_));
+      const auto on_error = [answered](caf::error& cause) { answered(failed(std::move(cause))); };
+      if constexpr (std::is_void_v<T>)
+        asked.then([answered](const caf::ok_atom&) { answered({}); }, on_error);
+      else
+        asked.then([answered](T& value) { answered(std::move(value)); }, on_error);
+    }
+    result<T> await_resume() {
+      resumed();
+      return std::move(*got_);
+    }
+
+   private:
+    caf::actor whom_;
+    caf::message what_;
+    std::shared_ptr<bool> gone_;
+    std::optional<result<T>> got_;
+  };
+
+  awaiter operator co_await() && { return awaiter{std::move(whom_), std::move(what_)}; }
+
+ private:
+  caf::actor whom_;
+  caf::message what_;
+};
+
+/// `co_await request<std::string>(actor, question{})`: the answer, or the error that came in its place. `void` is for
+/// what is answered with `ok`.
+template <class T, class... Ts>
+requesting<T> request(const caf::actor& whom, Ts&&... what) {
+  return {whom, caf::make_message(std::forward<Ts>(what)...)};
+}
+
+// -- the first of several ----------------------------------------------------------------------------
+
+namespace detail {
+
+template <class A>
+decltype(auto) awaiter_of(A&& what) {
+  return std::forward<A>(what).operator co_await();
+}
+template <class A>
+using awaited = decltype(awaiter_of(std::declval<A>()).await_resume());
+template <class A>
+using kept = std::conditional_t<std::is_void_v<awaited<A>>, std::monostate, awaited<A>>;
+
+} // namespace detail
+
+/// See `when_any`.
+template <class... As>
+class [[nodiscard]] first_of {
+ public:
+  using outcome = std::variant<detail::kept<As>...>;
+
+  explicit first_of(As... all) : all_(std::move(all)...) {}
+
+  class awaiter final : public resumption {
+   public:
+    explicit awaiter(std::tuple<As...>&& all) noexcept : all_(std::move(all)) {}
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> who) {
+      suspend(who);
+      begin(std::index_sequence_for<As...>{});
+      suspended_ = !over();
+      return suspended_;
+    }
+    outcome await_resume() {
+      resumed();
+      if (thrown_)
+        std::rethrow_exception(thrown_);
+      return std::move(*first_);
+    }
+
+   private:
+    bool over() const noexcept { return first_ || thrown_; }
+
+    template <std::size_t... Is>
+    void begin(std::index_sequence<Is...>) {
+      (begin_one<Is>(), ...);
+    }
+    template <std::size_t I>
+    void begin_one() {
+      if (over())
+        return;
+      auto& branch = branches_[I];
+      branch = run<I>(std::move(std::get<I>(all_)));
+      branch.frame().promise().run_by(actor());
+      branch.frame().resume();
+    }
+    template <std::size_t I>
+    task<> run(std::tuple_element_t<I, std::tuple<As...>> what) {
+      using A = std::tuple_element_t<I, std::tuple<As...>>;
+      try {
+        if constexpr (std::is_void_v<detail::awaited<A>>) {
+          co_await std::move(what);
+          first_.emplace(std::in_place_index<I>);
+        } else {
+          auto got = co_await std::move(what);
+          first_.emplace(std::in_place_index<I>, std::move(got));
+        }
+      } catch (...) {
+        thrown_ = std::current_exception();
+      }
+      call_off_others(I);
+    }
+    /// Before any of them goes on: what it has by then stays for the next that asks.
+    void call_off_others(std::size_t winner) {
+      for (std::size_t i = 0; i < sizeof...(As); ++i)
+        if (i != winner)
+          branches_[i] = {};
+      if (suspended_)
+        resume_soon();
+    }
+
+    std::tuple<As...> all_;
+    task<> branches_[sizeof...(As)];
+    std::optional<outcome> first_;
+    std::exception_ptr thrown_;
+    bool suspended_ = false;
+  };
+
+  awaiter operator co_await() && noexcept { return awaiter{std::move(all_)}; }
+
+ private:
+  std::tuple<As...> all_;
+};
+
+/// `co_await when_any(peer.read_line(), sleep(1s))`: begins all and waits for the first that is done; its place tells
+/// the variant's index (`std::monostate` for what has no value). The others are called off, and lose nothing: bytes and
+/// messages that they had by then are there for the next that asks. An exception of the first comes out here.
+template <class... As>
+first_of<As...> when_any(As... all) {
+  return first_of<As...>{std::move(all)...};
+}
+
+/// `co_await within(1s, peer.read_line())`: nothing if that took longer.
+template <class Rep, class Period, class A>
+task<std::optional<detail::kept<A>>> within(std::chrono::duration<Rep, Period> time, A what) {
+  auto first = co_await when_any(std::move(what), sleep(time));
+  if (first.index() == 1)
+    co_return std::nullopt;
+  co_return std::get<0>(std::move(first));
+}
+
+} // namespace actnet::coroutine

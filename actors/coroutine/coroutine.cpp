@@ -1,0 +1,28 @@
+#include "actnet/actors/coroutine/coroutine.hpp"
+
+#include "actnet/actors/this_actor.hpp"
+
+#include <stdexcept>
+
+namespace actnet::coroutine::detail {
+
+namespace {
+
+coroutine_actor& running() {
+  const auto who = dynamic_cast<coroutine_actor*>(this_actor());
+  if (!who)
+    throw std::logic_error{"this may only be called in a coroutine that an actor runs"};
+  return *who;
+}
+
+} // namespace
+
+loop_host& here() {
+  return *running().home();
+}
+
+const settings& settings_here() {
+  return running().settings();
+}
+
+} // namespace actnet::coroutine::detail
