@@ -7,7 +7,6 @@
 #include "actnet/actors/sequential/operation.hpp"
 
 #include <caf/message.hpp>
-#include <caf/response_handle.hpp>
 
 #include <chrono>
 #include <coroutine>
@@ -71,7 +70,7 @@ class operation_awaiter final : public resumption, private sequential::waiter {
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> who) {
     suspend(who);
-    if (&what_.home() != actor().home()) {
+    if (&what_.home() != &actor().home()) {
       what_.refuse(errc::wrong_loop);
       return false;
     }
@@ -143,7 +142,7 @@ class [[nodiscard]] sleeping {
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> who) {
       suspend(who);
-      auto& loop = actor().home()->loop();
+      auto& loop = actor().home().loop();
       timers_ = &loop.timers();
       timers_->arm(*this, until_ ? *until_ : net::later(loop.now(), time_));
     }
@@ -190,10 +189,10 @@ class received_message {
   auto operator->() const { return &get<0>(); }
 
   const caf::strong_actor_ptr& sender() const noexcept { return from_.sender; }
-  bool is_request() const noexcept { return from_.promise.pending(); }
+  bool is_request() const noexcept { return from_.due.pending(); }
   template <class... Values>
   void reply(Values&&... values) {
-    from_.promise.deliver(std::forward<Values>(values)...);
+    from_.due.deliver(caf::make_message(std::forward<Values>(values)...));
   }
 
  private:
@@ -263,41 +262,44 @@ class [[nodiscard]] requesting {
  public:
   requesting(caf::actor whom, caf::message what) : whom_(std::move(whom)), what_(std::move(what)) {}
 
-  class awaiter final : public resumption {
+  class awaiter final : public resumption, private asker {
    public:
     awaiter(caf::actor whom, caf::message what) : whom_(std::move(whom)), what_(std::move(what)) {}
     ~awaiter() {
-      if (gone_)
-        *gone_ = true;
+      if (waits_)
+        actor().stop_asking(*this);
     }
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> who) {
       suspend(who);
-      gone_ = std::make_shared<bool>(false);
-      const auto answered = [this, gone = gone_](result<T> got) {
-        if (*gone)
-          return;
-        got_.emplace(std::move(got));
-        resume_soon();
-      };
-      auto asked = actor().request(whom_, caf::infinite, std::move(what_));
-      const auto on_error = [answered](caf::error& cause) { answered(failed(std::move(cause))); };
-      if constexpr (std::is_void_v<T>)
-        asked.then([answered](const caf::ok_atom&) { answered({}); }, on_error);
-      else
-        asked.then([answered](T& value) { answered(std::move(value)); }, on_error);
+      waits_ = true;
+      actor().ask(whom_, std::move(what_), *this);
     }
     result<T> await_resume() {
       resumed();
-      return std::move(*got_);
+      if (answer_.template match_elements<caf::error>())
+        return failed(answer_.template get_as<caf::error>(0));
+      if constexpr (std::is_void_v<T>) {
+        return {};
+      } else {
+        if (!answer_.template match_elements<T>())
+          return failed(errc::unexpected_message);
+        return answer_.template get_as<T>(0);
+      }
     }
 
    private:
+    void answered(caf::message answer) override {
+      waits_ = false;
+      answer_ = std::move(answer);
+      resume_soon();
+    }
+
     caf::actor whom_;
     caf::message what_;
-    std::shared_ptr<bool> gone_;
-    std::optional<result<T>> got_;
+    caf::message answer_;
+    bool waits_ = false;
   };
 
   awaiter operator co_await() && { return awaiter{std::move(whom_), std::move(what_)}; }
@@ -307,8 +309,8 @@ class [[nodiscard]] requesting {
   caf::message what_;
 };
 
-/// `co_await request<std::string>(actor, question{})`: the answer, or the error that came in its place. `void` is for
-/// what is answered with `ok`.
+/// `co_await request<std::string>(actor, question{})`: the answer, or the error that came in its place; an answer of
+/// another type is `unexpected_message`, but for `void`, which takes any.
 template <class T, class... Ts>
 requesting<T> request(const caf::actor& whom, Ts&&... what) {
   return {whom, caf::make_message(std::forward<Ts>(what)...)};

@@ -18,11 +18,11 @@ coroutine_actor& running() {
 } // namespace
 
 loop_host& here() {
-  return *running().home();
+  return running().home();
 }
 
 const settings& settings_here() {
-  return running().settings();
+  return loops::of(running().home().system()).settings();
 }
 
 } // namespace actnet::coroutine::detail

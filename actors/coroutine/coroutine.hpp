@@ -120,13 +120,13 @@ task<> begin(F fun, Args... args) {
 /// throws ends that actor alone.
 template <class F, class... Args>
 caf::actor spawn(F fun, Args... args) {
-  return spawn_on<coroutine_actor>(detail::here(), detail::begin(std::move(fun), std::move(args)...));
+  return coroutine_actor::make(detail::here(), detail::begin(std::move(fun), std::move(args)...));
 }
 
 /// The same on a loop.
 template <class F, class... Args>
 caf::actor spawn_coroutine(loop_host& where, F fun, Args... args) {
-  return spawn_on<coroutine_actor>(where, detail::begin(std::move(fun), std::move(args)...));
+  return coroutine_actor::make(where, detail::begin(std::move(fun), std::move(args)...));
 }
 
 /// A listener of `self` that runs `fun(stream_socket)`, a coroutine, for each connection, in an actor of its own on the
@@ -152,7 +152,7 @@ listener serve(handler& self, endpoint_argument local, F fun) {
 template <class F>
 int run(int argc, char** argv, F fun) {
   return actnet::run(argc, argv, [fun = std::move(fun)](main_actor& self) {
-    spawn_on<coroutine_actor>(*self.home(), detail::begin(fun), program_coroutine{});
+    coroutine_actor::make(*self.home(), detail::begin(fun), coroutine_actor::role::program);
   });
 }
 

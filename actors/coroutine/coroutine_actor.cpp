@@ -2,16 +2,23 @@
 
 #include "actnet/actors/errors.hpp"
 #include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/main_actor.hpp"
+#include "actnet/actors/make_lean.hpp"
+#include "actnet/actors/messages.hpp"
 #include "actnet/actors/sequential/stream_owner.hpp"
+#include "actnet/actors/this_actor.hpp"
+#include "actnet/net/log.hpp"
 
 #include <caf/actor_cast.hpp>
+#include <caf/actor_registry.hpp>
 #include <caf/exit_reason.hpp>
-#include <caf/message_view.hpp>
-#include <caf/result.hpp>
+#include <caf/sec.hpp>
 #include <caf/send.hpp>
+#include <caf/system_messages.hpp>
 
 #include <algorithm>
 #include <optional>
+#include <string>
 
 namespace actnet::coroutine {
 
@@ -20,36 +27,50 @@ namespace {
 /// Resumptions of one actor in one turn of its loop; after that others have theirs.
 constexpr std::uint32_t resumed_max = 64;
 
-} // namespace
-
-coroutine_actor::coroutine_actor(caf::actor_config& cfg, task<> body) : handler(cfg), body_(std::move(body)) {}
-
-coroutine_actor::coroutine_actor(caf::actor_config& cfg, task<> body, program_coroutine)
-    : handler(cfg), body_(std::move(body)), is_program_(true) {
-  join_program();
+template <class Message>
+void tell_program(caf::actor_system& system, Message message) {
+  if (auto main = system.registry().get(main_actor_name))
+    caf::anon_send(caf::actor_cast<caf::actor>(main), std::move(message));
 }
 
-caf::behavior coroutine_actor::make_behavior() {
-  set_default_handler([this](caf::scheduled_actor*, caf::message_view& view) -> caf::result<caf::message> {
-    auto answer = make_response_promise();
-    keep({view.move_content_to_message(), current_sender(), std::move(answer)});
-    return caf::message{};
-  });
-  set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) {
-    keep({caf::make_message(down), caf::actor_cast<caf::strong_actor_ptr>(down.source), {}});
-  });
+} // namespace
+
+answer_due::~answer_due() {
+  if (to_)
+    deliver(caf::make_message(make_error(errc::broken_promise)));
+}
+
+void answer_due::deliver(caf::message answer) {
+  if (const auto to = std::exchange(to_, nullptr))
+    to->enqueue(caf::make_mailbox_element(from_, id_.response_id(), {}, std::move(answer)), nullptr);
+}
+
+coroutine_actor::coroutine_actor(caf::actor_config& cfg, loop_host& home, task<> body, role is)
+    : lean_actor(cfg, home), body_(std::move(body)), is_(is) {}
+
+coroutine_actor::~coroutine_actor() = default;
+
+caf::actor coroutine_actor::make(loop_host& home, task<> body, role is) {
+  const auto made = make_lean<coroutine_actor>(home, std::move(body), is);
+  if (is == role::program)
+    tell_program(home.system(), program_joined{caf::actor_cast<caf::actor>(made)});
+  static_cast<coroutine_actor&>(*made->get()).start();
+  return caf::actor_cast<caf::actor>(made);
+}
+
+void coroutine_actor::begin() {
   body_.frame().promise().run_by(*this);
   resume_soon(body_.frame());
-  return {[this](wake) {
-    awake_ = false;
-    run_ready();
-  }};
+}
+
+void coroutine_actor::cannot_begin(const caf::error&) {
+  body_ = {};
 }
 
 // -- running -----------------------------------------------------------------------------------------
 
 bool coroutine_actor::may_go_on() noexcept {
-  const auto now = home()->loop().turn();
+  const auto now = home().loop().turn();
   if (std::exchange(turn_, now) != now)
     resumed_ = 0;
   return ++resumed_ <= resumed_max;
@@ -57,15 +78,27 @@ bool coroutine_actor::may_go_on() noexcept {
 
 void coroutine_actor::resume_soon(std::coroutine_handle<> who) {
   ready_.push_back(who);
-  if (awake_)
+  if (in_later_turn_ || at_end_of_turn_.is_deferred())
     return;
-  awake_ = true;
   if (may_go_on()) {
-    intrusive_ptr_add_ref(ctrl()); // it may end before it is served
-    home()->loop().defer(*this);
-  } else {
-    caf::anon_send(this, wake{}); // has a turn of its own
+    home().loop().defer(at_end_of_turn_);
+    return;
   }
+  in_later_turn_ = true;
+  intrusive_ptr_add_ref(ctrl());
+  if (!home().loop().post(&run_later, this, nullptr)) { // the loop has ended, and soon this has
+    in_later_turn_ = false;
+    intrusive_ptr_release(ctrl());
+  }
+}
+
+void coroutine_actor::run_later(void* self, void*) noexcept {
+  auto& me = *static_cast<coroutine_actor*>(self);
+  me.in_later_turn_ = false;
+  me.run_ready();
+  if (me.ended())
+    me.keep_for_this_turn();
+  intrusive_ptr_release(me.ctrl());
 }
 
 void coroutine_actor::forget(std::coroutine_handle<> who) noexcept {
@@ -73,55 +106,81 @@ void coroutine_actor::forget(std::coroutine_handle<> who) noexcept {
   std::replace(running_.begin(), running_.end(), who, std::coroutine_handle<>{});
 }
 
-void coroutine_actor::serve() noexcept {
-  const caf::strong_actor_ptr held{ctrl(), false};
+void coroutine_actor::run_ready() noexcept {
   if (!body_)
     return; // it has ended
-  if (!idle()) {
-    caf::anon_send(this, wake{});
-    return;
+  {
+    const running_actor scope{*this};
+    home().running(*this);
+    running_.swap(ready_);
+    for (std::size_t i = 0; i < running_.size(); ++i) // one that runs may destroy another
+      if (const auto next = running_[i])
+        next.resume();
+    running_.clear();
   }
-  auto id = caf::make_message_id();
-  id.mark_as_answered();
-  caf::mailbox_element_vals<wake> element{nullptr, id, {}, wake{}};
-  deliver(element);
-}
-
-void coroutine_actor::run_ready() {
-  running_.swap(ready_);
-  for (std::size_t i = 0; i < running_.size(); ++i) // a coroutine that runs may destroy one that comes later
-    if (const auto next = running_[i])
-      next.resume();
-  running_.clear();
-  finish_if_done();
-}
-
-void coroutine_actor::finish_if_done() {
   if (!body_.frame().done())
     return;
   try {
     body_.frame().promise().take();
+    end_with({});
   } catch (...) {
-    if (is_program_)
-      fail_program(to_text(std::current_exception()));
-    throw;
+    const auto what = to_text(std::current_exception());
+    if (is_ == role::program)
+      tell_program(home().system(), program_stop{1, what, {}});
+    else
+      net::log(net::log_level::error, "actor",
+               std::string{name()} + "#" + std::to_string(id()) + " ended by an exception: " + what);
+    end_with(caf::make_error(caf::sec::runtime_error, what));
   }
-  quit();
 }
 
-bool coroutine_actor::cleanup(caf::error&& reason, caf::execution_unit* unit) {
-  if (body_) {
-    std::optional<sequential::aborting_scope> failed;
-    if (reason && reason != caf::exit_reason::normal && reason != caf::exit_reason::user_shutdown)
-      failed.emplace();
-    { const auto ended = std::move(body_); }
-    ready_.clear();
-    inbox_.clear();
+void coroutine_actor::end_with(caf::error reason) {
+  if (ended())
+    return;
+  std::optional<sequential::aborting_scope> failed;
+  if (reason && reason != caf::exit_reason::user_shutdown)
+    failed.emplace();
+  {
+    const running_actor scope{*this};
+    const auto gone = std::move(body_);
   }
-  return handler::cleanup(std::move(reason), unit);
+  ready_.clear();
+  inbox_.clear();
+  end(std::move(reason));
+}
+
+void coroutine_actor::on_exit_message(const caf::strong_actor_ptr&, const caf::error& reason) {
+  if (reason && reason != caf::exit_reason::normal)
+    end_with(reason);
+}
+
+void coroutine_actor::abort_now(errc cause) {
+  end_with(make_error(cause));
 }
 
 // -- messages ----------------------------------------------------------------------------------------
+
+void coroutine_actor::on_message(caf::mailbox_element& command) {
+  if (command.mid.is_response()) {
+    const auto number = command.mid.request_id().integer_value();
+    const auto found = std::find_if(asked_.begin(), asked_.end(), [&](const auto& a) { return a.first == number; });
+    if (found == asked_.end())
+      return;
+    auto& who = *found->second;
+    asked_.erase(found);
+    who.answered(command.move_content_to_message());
+    return;
+  }
+  answer_due due;
+  if (command.mid.is_request() && command.sender)
+    due = {caf::strong_actor_ptr{ctrl()}, command.sender, command.mid};
+  auto sender = command.sender;
+  keep({command.move_content_to_message(), std::move(sender), std::move(due)});
+}
+
+void coroutine_actor::on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) {
+  keep({caf::make_message(caf::down_msg{source ? source->get()->address() : caf::actor_addr{}, reason}), source, {}});
+}
 
 /// Gives it to whoever waits for it, or keeps it until somebody does.
 void coroutine_actor::keep(incoming message) {
@@ -132,10 +191,12 @@ void coroutine_actor::keep(incoming message) {
       who.take(std::move(message));
       return;
     }
-  if (message.content.match_elements<drain>())
-    quit();
-  else
+  if (!message.content.match_elements<drain>()) {
     inbox_.push_back(std::move(message));
+    return;
+  }
+  message.due.deliver(caf::make_message(caf::ok_atom_v));
+  end_with({});
 }
 
 void coroutine_actor::receive(receiver& who) {
@@ -164,6 +225,18 @@ void coroutine_actor::stop_receiving(receiver& who) noexcept {
 
 void coroutine_actor::put_back(incoming message) {
   inbox_.insert(inbox_.begin(), std::move(message));
+}
+
+void coroutine_actor::ask(const caf::actor& whom, caf::message question, asker& who) {
+  asked_.emplace_back(++last_asked_, &who);
+  const auto to = caf::actor_cast<caf::strong_actor_ptr>(whom);
+  to->enqueue(caf::make_mailbox_element(caf::strong_actor_ptr{ctrl()}, caf::make_message_id(last_asked_), {},
+                                        std::move(question)),
+              &home());
+}
+
+void coroutine_actor::stop_asking(asker& who) noexcept {
+  std::erase_if(asked_, [&](const auto& a) { return a.second == &who; });
 }
 
 } // namespace actnet::coroutine

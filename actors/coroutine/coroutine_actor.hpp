@@ -1,33 +1,52 @@
-// An actor whose behaviour is a coroutine.
+// An actor that runs a coroutine.
 #pragma once
 
 #include "actnet/actors/coroutine/task.hpp"
-#include "actnet/actors/handler.hpp"
+#include "actnet/actors/lean_actor.hpp"
 
-#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/actor.hpp>
 #include <caf/message.hpp>
 
 #include <cstdint>
-#include <functional>
-#include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
 namespace actnet::coroutine {
 
-/// To a coroutine actor, from itself: coroutines of it are ready to go on.
-struct wake {};
+/// The answer that a request is due; broken (an error) if it is dropped.
+class answer_due {
+ public:
+  answer_due() = default;
+  answer_due(caf::strong_actor_ptr from, caf::strong_actor_ptr to, caf::message_id request) noexcept
+      : from_(std::move(from)), to_(std::move(to)), id_(request) {}
+  answer_due(answer_due&&) noexcept = default;
+  answer_due& operator=(answer_due&& other) noexcept {
+    std::swap(from_, other.from_);
+    std::swap(to_, other.to_);
+    std::swap(id_, other.id_);
+    return *this;
+  }
+  ~answer_due();
 
-/// A message that was not awaited yet, or has just been.
+  bool pending() const noexcept { return static_cast<bool>(to_); }
+  void deliver(caf::message answer);
+
+ private:
+  caf::strong_actor_ptr from_;
+  caf::strong_actor_ptr to_;
+  caf::message_id id_;
+};
+
+/// A message on its way to whoever awaits it.
 class incoming {
  public:
   incoming() = default;
-  incoming(caf::message c, caf::strong_actor_ptr from, response_promise answer)
-      : content(std::move(c)), sender(std::move(from)), promise(std::move(answer)) {}
+  incoming(caf::message c, caf::strong_actor_ptr from, answer_due answer) noexcept
+      : content(std::move(c)), sender(std::move(from)), due(std::move(answer)) {}
 
   caf::message content;
   caf::strong_actor_ptr sender;
-  response_promise promise; ///< Of nobody if it is no request.
+  answer_due due; ///< Of nobody if it is no request.
 };
 
 /// Who waits for a message. In the frame of a coroutine.
@@ -48,20 +67,36 @@ class receiver {
   receiver* next_ = nullptr;
 };
 
-/// What a program's first coroutine is.
-struct program_coroutine {};
+/// Who waits for the answer to a request. In the frame of a coroutine.
+class asker {
+ public:
+  asker() = default;
+  asker(const asker&) = delete;
+  asker& operator=(const asker&) = delete;
+
+  virtual void answered(caf::message answer) = 0;
+
+ protected:
+  ~asker() = default;
+};
 
 /// Runs a coroutine on its loop and ends with it: normally, or with what it threw. When it ends otherwise the coroutine
 /// is destroyed, in the loop's thread, and with it all that it waits for; streams of one that failed are aborted.
-class coroutine_actor final : public handler, private net::deferred {
+/// Messages wait until they are awaited, but for `drain`, which ends it.
+class coroutine_actor final : public lean_actor {
  public:
-  coroutine_actor(caf::actor_config& cfg, task<> body);
-  /// The program ends with it, with exit code 1 and a line on stderr if it throws.
-  coroutine_actor(caf::actor_config& cfg, task<> body, program_coroutine);
+  enum class role : std::uint8_t {
+    any,
+    program, ///< `actnet::run` does not end before it, and ends with 1 if it throws.
+  };
+
+  coroutine_actor(caf::actor_config& cfg, loop_host& home, task<> body, role is = role::any);
+  ~coroutine_actor() override;
+
+  /// Makes and starts one. Any thread.
+  static caf::actor make(loop_host& home, task<> body, role is = role::any);
 
   const char* name() const override { return "actnet.coroutine"; }
-  caf::behavior make_behavior() override;
-  bool cleanup(caf::error&& reason, caf::execution_unit* unit) override;
 
   // -- for what coroutines of it await; its loop's thread -----------------------------------------
 
@@ -76,23 +111,48 @@ class coroutine_actor final : public handler, private net::deferred {
   void stop_receiving(receiver& who) noexcept;
   void put_back(incoming message);
 
- private:
-  void serve() noexcept override;
-  void run_ready();
-  void finish_if_done();
-  void keep(incoming message);
+  void ask(const caf::actor& whom, caf::message question, asker& who);
+  void stop_asking(asker& who) noexcept;
 
+  /// `receive<caf::down_msg>` tells the end of `whom`.
+  void monitor(const caf::actor& whom) { watch(caf::actor_cast<caf::strong_actor_ptr>(whom)); }
+
+ private:
+  class end_of_turn final : public net::deferred {
+   public:
+    explicit end_of_turn(coroutine_actor& self) noexcept : self_(self) {}
+    void serve() noexcept override { self_.run_ready(); }
+
+   private:
+    coroutine_actor& self_;
+  };
+
+  void begin() override;
+  void cannot_begin(const caf::error& cause) override;
+  bool note(caf::mailbox_element&) override { return false; }
+  void on_message(caf::mailbox_element& command) override;
+  void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
+  void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
+  void abort_now(net::errc cause) override;
+  bool quiescent() const noexcept override { return !at_end_of_turn_.is_deferred() && !in_later_turn_; }
+
+  void run_ready() noexcept;
+  void keep(incoming message);
+  void end_with(caf::error reason);
+  static void run_later(void* self, void*) noexcept;
+
+  end_of_turn at_end_of_turn_{*this};
   task<> body_;
   std::vector<std::coroutine_handle<>> ready_;
   std::vector<std::coroutine_handle<>> running_;
   std::vector<incoming> inbox_;
+  std::vector<std::pair<std::uint64_t, asker*>> asked_;
   receiver* first_receiver_ = nullptr;
+  std::uint64_t last_asked_ = 0;
   std::uint64_t turn_ = 0;
   std::uint32_t resumed_ = 0; // in that turn
-  bool awake_ = false;        // a `wake` is under way
-  bool is_program_ = false;
+  role is_;
+  bool in_later_turn_ = false;
 };
 
 } // namespace actnet::coroutine
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actnet::coroutine::wake)

@@ -153,6 +153,17 @@ class basic_stream : public deadlines {
     });
   }
 
+  /// `co_await peer.get<net::no_delay>()`: an option of the socket.
+  template <class Option>
+  auto get() {
+    return call([](connection_actor& c) -> result<Option> {
+      auto got = c.socket().template get<Option>();
+      if (!got)
+        return failed(make_error(got.error()));
+      return *got;
+    });
+  }
+
   /// Another handle to the same connection, with deadlines of its own.
   basic_stream try_clone() const { return basic_stream{held_}; }
 

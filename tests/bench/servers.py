@@ -75,6 +75,7 @@ class NodeServer(Server):
 SERVERS = {
     REFERENCE: Server("bare_epoll", "g++"),
     "actnet": Server("actnet_echo", "libcaf-dev"),
+    "coroutine": Server("coroutine_echo", "libcaf-dev", ("tcp", "unix")),
     "asio": Server("asio_callbacks", "libasio-dev"),
     "libuv": Server("libuv_echo", "libuv1-dev"),
     "caf": Server("caf_broker", "libcaf-dev", ("tcp", "udp")),

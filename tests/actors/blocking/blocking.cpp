@@ -216,9 +216,11 @@ TEST_CASE("a stream that is dropped while a thread waits in it ends that call") 
   auto mine = std::make_unique<stream_socket>(std::move(both.near));
   const auto watched = mine->as_connection();
   errc ended{};
-  std::thread reader{[&] { ended = code_of(mine->read_exactly(2)); }};
+  std::thread reader{[&] { ended = code_of(mine->read_exactly(3)); }};
   (void)both.far.write("x");
-  world.await_read(watched, 1); // so it waits for the second byte
+  world.await_read(watched, 1);
+  (void)both.far.write("y");
+  world.await_read(watched, 2); // it was read for somebody: one read ahead is all there is without
   mine.reset();
   reader.join();
   CHECK(ended == errc::closed);
