@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-namespace actnet::coroutine::detail {
+namespace actnet::coroutine {
 
 namespace {
 
@@ -17,12 +17,16 @@ coroutine_actor& running() {
 
 } // namespace
 
-loop_host& here() {
+void monitor(const caf::actor& whom) {
+  running().monitor(whom);
+}
+
+loop_host& detail::here() {
   return running().home();
 }
 
-const settings& settings_here() {
+const settings& detail::settings_here() {
   return loops::of(running().home().system()).settings();
 }
 
-} // namespace actnet::coroutine::detail
+} // namespace actnet::coroutine

@@ -96,6 +96,9 @@ struct unix_datagram {
   }
 };
 
+/// `receive<caf::down_msg>()` will tell the end of `whom`; if it has ended, at once.
+void monitor(const caf::actor& whom);
+
 // -- running coroutines ----------------------------------------------------------------------------------
 
 namespace detail {
