@@ -120,6 +120,10 @@ def targets(runs):
         Target("TCP at 50 connections, CPU to bare", ratios(runs, "c50", "actnet", "server_us"), 1.12),
         Target("TCP at 1,000 connections, CPU to bare", ratios(runs, "c1000", "actnet", "server_us"), 1.20),
         Target("Unix streams at 50 connections, CPU to bare", ratios(runs, "unix50", "actnet", "server_us"), 1.12),
+        *(Target(f"{name}, CPU in a coroutine to that by messages",
+                 ratios(runs, load, "coroutine", "server_us", load, "actnet"), 1.2)
+          for load, name in [("c50", "TCP at 50 connections"), ("c1000", "TCP at 1,000 connections"),
+                             ("unix50", "Unix streams at 50 connections")]),
         Target("UDP at 50 peers, CPU to bare", ratios(runs, "udp50", "actnet", "server_us"), 1.15),
         Target("a proxied request, CPU to actnet's own echo at 50 connections",
                ratios(runs, "proxy", "actnet", "server_us", "c50", "actnet"), 2.3),
