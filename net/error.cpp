@@ -50,6 +50,7 @@ std::string_view to_string(errc code) noexcept {
   case errc::end_of_stream: return "the peer finished too early";
   case errc::too_long: return "longer than allowed";
   case errc::would_block_the_loop: return "a call that waits may not be made in the thread of a loop";
+  case errc::bad_frame: return "not a frame of the format that was agreed on";
   case errc::wrong_loop: return "the socket lives on another loop than the coroutine";
   case errc::restarting: return "restarting";
   case errc::running: return "still running";

@@ -78,6 +78,12 @@ void read_buffer::copy_to(std::byte* to, std::size_t count) const noexcept {
   }
 }
 
+std::size_t read_buffer::look(std::span<std::byte> into) const noexcept {
+  const auto count = std::min(into.size(), size_);
+  copy_to(into.data(), count);
+  return count;
+}
+
 bytes read_buffer::peek(std::size_t count) {
   count = std::min(count, size_);
   if (count == 0)

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +34,9 @@ class read_buffer {
 
   /// The same, but they stay.
   bytes peek(std::size_t count);
+
+  /// Copies the first bytes, as many as there is room for and at most `size()`; how many that are.
+  std::size_t look(std::span<std::byte> into) const noexcept;
 
   /// What lies in one piece at the front; nothing only if it is empty.
   bytes take_piece() { return take(front_size()); }
