@@ -147,13 +147,28 @@ listener serve(handler& self, endpoint_argument local, F fun) {
   return serve(self, std::move(local), std::move(fun), self.settings().listener);
 }
 
+namespace detail {
+
+template <class F>
+auto as_program(F fun) {
+  return [fun = std::move(fun)](main_actor& self) {
+    spawn_on<coroutine_actor>(*self.home(), begin(fun), program_coroutine{});
+  };
+}
+
+} // namespace detail
+
 /// A program whose first actor runs `fun()`, a coroutine, and which ends with it: with 0, or with 1 and a line on
 /// stderr if it throws. All else is as by `actnet::run`.
 template <class F>
 int run(int argc, char** argv, F fun) {
-  return actnet::run(argc, argv, [fun = std::move(fun)](main_actor& self) {
-    spawn_on<coroutine_actor>(*self.home(), detail::begin(fun), program_coroutine{});
-  });
+  return actnet::run(argc, argv, detail::as_program(std::move(fun)));
+}
+
+/// The same for a program whose options `cli` describes.
+template <class F>
+int run(CLI::App& cli, int argc, char** argv, F fun) {
+  return actnet::run(cli, argc, argv, detail::as_program(std::move(fun)));
 }
 
 } // namespace actnet::coroutine
