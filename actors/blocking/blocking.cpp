@@ -45,9 +45,9 @@ result<udp_socket> dialect::bind(caf::actor_system& system, endpoint_argument lo
                                                                                 std::move(local), std::move(options));
 }
 
-int run(int argc, char** argv, const std::function<int(caf::actor_system&)>& fun) {
+int detail::run_with(CLI::App* cli, int argc, char** argv, const program& fun) {
   run_options options;
-  if (const auto done = actnet::detail::read_command_line(nullptr, argc, argv, options))
+  if (const auto done = actnet::detail::read_command_line(cli, argc, argv, options))
     return *done;
   actnet::detail::prepare_process(options.settings);
   try {

@@ -17,6 +17,11 @@
 #include <stop_token>
 #include <string_view>
 #include <type_traits>
+#include <utility>
+
+namespace CLI {
+class App;
+}
 
 namespace actnet::blocking {
 
@@ -56,18 +61,37 @@ struct unix_datagram {
   }
 };
 
+namespace detail {
+
+using program = std::function<int(caf::actor_system&)>;
+
+int run_with(CLI::App* cli, int argc, char** argv, const program& fun);
+
+template <class F>
+program as_program(F fun) {
+  if constexpr (std::is_void_v<std::invoke_result_t<F, caf::actor_system&>>)
+    return [fun = std::move(fun)](caf::actor_system& system) mutable {
+      fun(system);
+      return 0;
+    };
+  else
+    return fun;
+}
+
+} // namespace detail
+
 /// Runs a program whose sockets are blocking ones: `fun(caf::actor_system&)` in the calling thread. Answers what that
 /// returns (nothing: 0); an exception is one line on stderr and answers 1. The command line is read as by
 /// `actnet::run`. Signals do what they do by default, so that Ctrl-C ends it at once.
-int run(int argc, char** argv, const std::function<int(caf::actor_system&)>& fun);
-
 template <class F>
-requires std::is_void_v<std::invoke_result_t<F, caf::actor_system&>>
 int run(int argc, char** argv, F fun) {
-  return run(argc, argv, std::function<int(caf::actor_system&)>{[&fun](caf::actor_system& system) {
-               fun(system);
-               return 0;
-             }});
+  return detail::run_with(nullptr, argc, argv, detail::as_program(std::move(fun)));
+}
+
+/// The same for a program whose options `cli` describes.
+template <class F>
+int run(CLI::App& cli, int argc, char** argv, F fun) {
+  return detail::run_with(&cli, argc, argv, detail::as_program(std::move(fun)));
 }
 
 } // namespace actnet::blocking

@@ -313,6 +313,9 @@ class [[nodiscard]] requesting {
 /// another type is `unexpected_message`, but for `void`, which takes any.
 template <class T, class... Ts>
 requesting<T> request(const caf::actor& whom, Ts&&... what) {
+  static_assert(
+      ((std::is_lvalue_reference_v<Ts> || !std::is_aggregate_v<Ts> || std::is_trivially_destructible_v<Ts>)&&...),
+      "give the question a name: g++ 12 destroys temporary aggregates of an awaited call twice");
   return {whom, caf::make_message(std::forward<Ts>(what)...)};
 }
 

@@ -45,7 +45,11 @@ struct dialect {
     return perform<Operation, sequential::made_into<Socket>>(std::ref(detail::here()), std::forward<Args>(args)...);
   }
 
-  // g++ 12 destroys a temporary aggregate twice that is given by value to a call which is awaited: by reference, then.
+  // Options need a name: g++ 12 destroys temporary aggregates of an awaited call twice.
+  static void listen(endpoint_argument, listen_options&&) = delete;
+  static void connect(endpoint_argument, connect_options&&, time_limit = {}) = delete;
+  static void bind(endpoint_argument, bind_options&&) = delete;
+
   static auto listen(endpoint_argument local, const listen_options& options = detail::settings_here().listener) {
     auto here = options;
     here.same_loop = true;
@@ -120,10 +124,11 @@ task<> begin(F fun, Args... args) {
 } // namespace detail
 
 /// Runs `fun(args...)` in an actor of its own, on this coroutine's loop; the sockets among `args` go with it. What it
-/// throws ends that actor alone.
+/// throws ends that actor alone. A program that is told to stop waits for it until the drain deadline.
 template <class F, class... Args>
 caf::actor spawn(F fun, Args... args) {
-  return coroutine_actor::make(detail::here(), detail::begin(std::move(fun), std::move(args)...));
+  return coroutine_actor::make(detail::here(), detail::begin(std::move(fun), std::move(args)...),
+                               coroutine_actor::role::part_of_program);
 }
 
 /// The same on a loop.
@@ -150,13 +155,28 @@ listener serve(handler& self, endpoint_argument local, F fun) {
   return serve(self, std::move(local), std::move(fun), self.settings().listener);
 }
 
+namespace detail {
+
+template <class F>
+auto as_program(F fun) {
+  return [fun = std::move(fun)](main_actor& self) {
+    coroutine_actor::make(*self.home(), begin(fun), coroutine_actor::role::program);
+  };
+}
+
+} // namespace detail
+
 /// A program whose first actor runs `fun()`, a coroutine, and which ends with it: with 0, or with 1 and a line on
 /// stderr if it throws. All else is as by `actnet::run`.
 template <class F>
 int run(int argc, char** argv, F fun) {
-  return actnet::run(argc, argv, [fun = std::move(fun)](main_actor& self) {
-    coroutine_actor::make(*self.home(), detail::begin(fun), coroutine_actor::role::program);
-  });
+  return actnet::run(argc, argv, detail::as_program(std::move(fun)));
+}
+
+/// The same for a program whose options `cli` describes.
+template <class F>
+int run(CLI::App& cli, int argc, char** argv, F fun) {
+  return actnet::run(cli, argc, argv, detail::as_program(std::move(fun)));
 }
 
 } // namespace actnet::coroutine

@@ -52,7 +52,7 @@ coroutine_actor::~coroutine_actor() = default;
 
 caf::actor coroutine_actor::make(loop_host& home, task<> body, role is) {
   const auto made = make_lean<coroutine_actor>(home, std::move(body), is);
-  if (is == role::program)
+  if (is != role::any)
     tell_program(home.system(), program_joined{caf::actor_cast<caf::actor>(made)});
   static_cast<coroutine_actor&>(*made->get()).start();
   return caf::actor_cast<caf::actor>(made);
@@ -196,7 +196,8 @@ void coroutine_actor::keep(incoming message) {
     return;
   }
   message.due.deliver(caf::make_message(caf::ok_atom_v));
-  end_with({});
+  if (is_ != role::part_of_program)
+    end_with({});
 }
 
 void coroutine_actor::receive(receiver& who) {

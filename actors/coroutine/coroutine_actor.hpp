@@ -82,12 +82,13 @@ class asker {
 
 /// Runs a coroutine on its loop and ends with it: normally, or with what it threw. When it ends otherwise the coroutine
 /// is destroyed, in the loop's thread, and with it all that it waits for; streams of one that failed are aborted.
-/// Messages wait until they are awaited, but for `drain`, which ends it.
+/// Messages wait until they are awaited, but for `drain`, which ends one that nobody waits for.
 class coroutine_actor final : public lean_actor {
  public:
   enum class role : std::uint8_t {
     any,
-    program, ///< `actnet::run` does not end before it, and ends with 1 if it throws.
+    program,         ///< `actnet::run` does not end before it, and ends with 1 if it throws. `drain` ends it.
+    part_of_program, ///< `actnet::run` does not end before it. `drain` is for whoever awaits it.
   };
 
   coroutine_actor(caf::actor_config& cfg, loop_host& home, task<> body, role is = role::any);

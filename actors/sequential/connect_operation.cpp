@@ -38,7 +38,7 @@ void connect_operation::succeed() {
 
 void connect_operation::fail(const caf::error& cause) {
   owner_ = nullptr;
-  finish(failed(cause));
+  finish(failed(about("cannot connect to", remote_, cause)));
 }
 
 void connect_operation::call_off() noexcept {

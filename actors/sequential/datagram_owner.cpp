@@ -96,7 +96,7 @@ void bind_operation::succeed() {
 
 void bind_operation::fail(const caf::error& cause) {
   owner_ = nullptr;
-  finish(failed(cause));
+  finish(failed(about("cannot bind", local_, cause)));
 }
 
 void bind_operation::call_off() noexcept {

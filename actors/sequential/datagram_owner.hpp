@@ -74,7 +74,10 @@ class datagram_owner final : public lean_actor {
 class datagram_handle {
  public:
   explicit datagram_handle(datagram_owner& owner) noexcept : owner_(owner.ctrl()) {}
-  ~datagram_handle() { owner().handle().close(); }
+  ~datagram_handle() {
+    if (!owner().is_closed()) // else the actor system may have ended before
+      owner().handle().close();
+  }
   datagram_handle(const datagram_handle&) = delete;
   datagram_handle& operator=(const datagram_handle&) = delete;
 

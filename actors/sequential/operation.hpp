@@ -1,6 +1,7 @@
 // What both sequential dialects wait for: one operation at a time, carried out on the loop of its socket.
 #pragma once
 
+#include "actnet/actors/open.hpp"
 #include "actnet/actors/sequential/result.hpp"
 
 #include <optional>
@@ -60,6 +61,9 @@ struct as_it_is {
     return value;
   }
 };
+
+/// "cannot listen on 127.0.0.1:80: permission denied", with the same code. What has a sentence of its own keeps it.
+caf::error about(const char* what, const endpoint_argument& where, const caf::error& cause);
 
 template <class T>
 class operation_of : public operation {

@@ -50,6 +50,7 @@ void server_owner::abort_now(errc cause) {
 }
 
 void server_owner::refuse_all(errc cause) {
+  closed_ = true;
   if (refused_ == errc::none)
     refused_ = cause;
   there_.clear();
@@ -124,6 +125,8 @@ void server_owner::want(accept_operation& who) {
 }
 
 server_handle::~server_handle() {
+  if (owner().is_closed()) // then the actor system may have ended before
+    return;
   owner().handle().stop_listening();
 }
 
@@ -156,7 +159,7 @@ void listen_operation::succeed() {
 
 void listen_operation::fail(const caf::error& cause) {
   owner_ = nullptr;
-  finish(failed(cause));
+  finish(failed(about("cannot listen on", local_, cause)));
 }
 
 void listen_operation::call_off() noexcept {

@@ -6,6 +6,7 @@
 #include "actnet/actors/sequential/stream_owner.hpp"
 #include "actnet/actors/sequential/time_limit.hpp"
 
+#include <atomic>
 #include <deque>
 #include <list>
 #include <memory>
@@ -24,6 +25,8 @@ class server_owner final : public lean_actor {
 
   const net::endpoint& local() const noexcept { return local_; }
   const listener& handle() const noexcept { return listener_; }
+
+  bool is_closed() const noexcept { return closed_.load(); }
 
   /// From now on every accept, also one that waits, is `interrupted`. Any thread.
   void interrupt() noexcept;
@@ -53,6 +56,7 @@ class server_owner final : public lean_actor {
   std::deque<std::shared_ptr<stream_handle>> there_;
   std::list<close_server_operation*> closing_;
   errc refused_ = errc::none; // every accept from now on
+  std::atomic<bool> closed_{false};
 };
 
 /// Held by all who use a server; the last one that lets go of it closes it.

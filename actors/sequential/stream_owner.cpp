@@ -92,6 +92,8 @@ aborting_scope::~aborting_scope() {
 }
 
 stream_handle::~stream_handle() {
+  if (owner().is_closed()) // then the actor system may have ended before
+    return;
   const auto& connection = owner().handle();
   if (aborting_scopes > 0 || std::uncaught_exceptions() > 0)
     connection.abort();

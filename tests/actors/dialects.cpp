@@ -96,32 +96,29 @@ lines by_coroutine(actor_world& world, carrier over, std::size_t at) {
   return log->lines();
 }
 
+coroutine::task<> ask_all(connection conn, journal_ptr log) {
+  const auto whom = conn.actor();
+  log->add(said(co_await coroutine::request<net::bytes>(whom, stream::read_line{})));
+  const stream::read_until up_to_dashes{net::bytes::copy("--")};
+  log->add(said(co_await coroutine::request<net::bytes>(whom, up_to_dashes)));
+  log->add(said(co_await coroutine::request<net::bytes>(whom, stream::read_exactly{5})));
+  log->add(said(co_await coroutine::request<net::bytes>(whom, stream::read_line{})));
+  log->add(said(co_await coroutine::request<net::bytes>(whom, stream::read_line{})));
+  log->add(said(co_await coroutine::request<net::bytes>(whom, stream::read_exactly{2})));
+  log->add(said(co_await coroutine::request<net::bytes>(whom, stream::read_to_end{})));
+  const auto last = (co_await coroutine::request<net::bytes>(whom, stream::read_some{})).get();
+  log->add(last.empty() ? "end" : said(last));
+}
+
+/// Asked by an actor, in messages.
 lines by_messages(actor_world& world, carrier over, std::size_t at) {
   connected_pair pair{over};
-  const auto who = world.spawn(make_journal());
-  const auto conn = world.adopt(pair, who, demand_driven());
-  lines got;
-  std::thread reader{[&] {
-    const auto ask = [&](auto command) {
-      auto [value, error] = world.ask<net::bytes>(who, conn, std::move(command));
-      got.push_back(value ? said(*value) : to_text(error));
-    };
-    ask(stream::read_line{});
-    ask(stream::read_until{net::bytes::copy("--")});
-    ask(stream::read_exactly{5});
-    ask(stream::read_line{});
-    ask(stream::read_line{});
-    ask(stream::read_exactly{2});
-    ask(stream::read_to_end{});
-    ask(stream::read_some{});
-    if (got.back().empty())
-      got.back() = "end";
-  }};
-  const auto other = world.spawn(make_journal());
-  send_cut(pair.far, at,
-           [&] { return world.ask<stream::info>(other, conn, stream::get_info{}).first->bytes_received >= at; });
-  reader.join();
-  return got;
+  const auto log = make_journal();
+  const auto conn = world.adopt(pair, world.spawn(make_journal()), demand_driven());
+  coroutine::spawn_coroutine(world.loop(), ask_all, conn, log);
+  send_cut(pair.far, at, [&] { return world.info(conn).bytes_received >= at; });
+  log->expect("end");
+  return log->lines();
 }
 
 /// By push: delivered, and read by the receiver itself.

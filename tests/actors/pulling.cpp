@@ -20,11 +20,22 @@ struct pulling_world {
   /// What a request comes to.
   template <class Command>
   std::string ask(Command command) {
-    const auto [value, error] = world.ask<net::bytes>(who, conn, std::move(command));
-    if (value)
-      return std::string{value->view()};
-    const auto partial = partial_of(error);
-    return to_text(error) + (partial.empty() ? "" : ": " + std::string{partial.view()});
+    return begin(std::move(command)).get();
+  }
+
+  /// It has been sent when this returns.
+  template <class Command>
+  std::future<std::string> begin(Command command) {
+    const auto answer = std::make_shared<std::promise<std::string>>();
+    world.in(who, [=, this](probe& self) {
+      conn.request(&self, command)
+          .then([answer](const net::bytes& got) { answer->set_value(std::string{got.view()}); },
+                [answer](const caf::error& why) {
+                  const auto partial = partial_of(why);
+                  answer->set_value(to_text(why) + (partial.empty() ? "" : ": " + std::string{partial.view()}));
+                });
+    });
+    return answer->get_future();
   }
 
   actor_world world;
@@ -94,7 +105,7 @@ TEST_CASE("what was under way comes before the first answer, and resuming delive
   w.pair.far.send_all("pushed");
   w.log->expect("received pushed");
   CHECK(w.world.ask<caf::ok_atom>(w.who, w.conn, stream::pause_reading{}).first); // the border
-  auto line = std::async(std::launch::async, [&] { return w.ask(stream::read_line{}); });
+  auto line = w.begin(stream::read_line{});
   w.pair.far.send_all("half");
   w.world.await_read(w.conn, 10);
   w.pair.far.send_all(" a line\nleft over");
@@ -120,7 +131,7 @@ TEST_CASE("a connection that is gone still gives what had come, and then its end
 
 TEST_CASE("a command that comes when the owner has closed fails, also one that waits") {
   pulling_world w;
-  auto waits = std::async(std::launch::async, [&] { return w.ask(stream::read_exactly{10}); });
+  auto waits = w.begin(stream::read_exactly{10});
   w.pair.far.send_all("x");
   w.world.await_read(w.conn, 1);
   w.pair.far.send_all("y");

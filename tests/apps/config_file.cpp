@@ -27,7 +27,7 @@ class config {
 
 /// The README's program: it listens on a free port, with no setting of its own.
 process echo(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), ACTNET_README_PROGRAM);
+  arguments.insert(arguments.begin(), readme_program("echo"));
   return process({.argv = std::move(arguments), .input = ""});
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("mistakes in a configuration file end a program before it opens anythi
                            {app("tcp_server"), at_port(taken.port()), "-k", "--config-file", wrong.path()},
                            {app("tcp_client"), at_port(taken.port()), "--config-file", wrong.path(), "hello"},
                            {app("udp_hello"), wrong.option()},
-                           {ACTNET_README_PROGRAM, wrong.option()}}) {
+                           {readme_program("echo"), wrong.option()}}) {
     process program({.argv = argv, .input = ""});
     CAPTURE(argv);
     CHECK(program.wait() == exit_status{78, 0});
@@ -105,7 +105,7 @@ TEST_CASE("a wrong --config-file on the command line is exit code 2, and --help 
     CHECK(has_one_line(program.output(stream::err)));
   }
   for (const auto& name : {app("udp_hello"), app("tcp_server"), app("tcp_client"), app("echo_server"), app("proxy"),
-                           std::string{ACTNET_README_PROGRAM}}) {
+                           readme_program("echo")}) {
     process program({.argv = {name, "--help", "--config-file=/nowhere"}, .input = ""});
     CHECK(program.wait() == exit_status{0, 0});
     CHECK(program.output().find("--config-file FILE") != std::string::npos);

@@ -32,6 +32,11 @@ inline std::string app(const std::string& name) {
   return std::string{ACTNET_APPS_DIR} + "/" + name;
 }
 
+/// One of the README's programs.
+inline std::string readme_program(const std::string& name) {
+  return std::string{ACTNET_README_DIR} + "/" + name;
+}
+
 inline bool is_installed(const std::string& program) {
   return process({.argv = {"sh", "-c", "command -v " + program}, .input = ""}).wait().code == 0;
 }

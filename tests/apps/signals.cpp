@@ -49,7 +49,7 @@ class signal_storm {
 };
 
 process readme_echo() {
-  return process({.argv = {ACTNET_README_PROGRAM}});
+  return process({.argv = {readme_program("echo")}});
 }
 
 /// A client of an echo server that checks every byte.

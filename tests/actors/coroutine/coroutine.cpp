@@ -117,11 +117,13 @@ TEST_CASE("coroutines connect, and every read form is theirs") {
     log->add(shown(co_await far.close()));
     log->add(shown(co_await near.read_to_end(10)));
     log->add(shown(co_await far.read(1)));
-    log->add(shown(co_await tcp_client::connect(listening.local_endpoint(), connect_options{}, 1h)));
+    const connect_options options;
+    log->add(shown(co_await tcp_client::connect(listening.local_endpoint(), options, 1h)));
     log->add(shown(co_await listening.close()));
-    log->add(shown(co_await tcp_client::connect(listening.local_endpoint())));
+    const auto refused = co_await tcp_client::connect(listening.local_endpoint());
+    log->add(to_text(refused.error()).ends_with(": connection refused") ? "refused" : "not refused");
   }) == lines{"ok", "on", "one", "two--", "th", "ree", "ok", "", "", "the peer finished too early", "ok", "ok",
-              "back\n", "closed", "ok", "ok", "connection refused"});
+              "back\n", "closed", "ok", "ok", "refused"});
 }
 
 TEST_CASE("time passes for coroutines as it does for everybody") {
