@@ -43,6 +43,7 @@ class connection::demand final : public timer {
   pull_reader reader;
   bool pulling = true;
   bool pushes_next = false; // when the pulls that are queued are through
+  bool frame_waits = false; // for credit, or to be resumed
 
   void update_timer() noexcept {
     const auto next = reader.next_deadline();
@@ -205,11 +206,12 @@ void connection::close(close_reason reason) noexcept {
   begin_close(reason);
 }
 
-void connection::begin_close(close_reason reason) noexcept {
+void connection::begin_close(close_reason reason, std::error_code cause) noexcept {
   if (state_ >= connection_state::closing)
     return;
   state_ = connection_state::closing;
   ending_ = reason;
+  ending_cause_ = cause;
   phase_began_ = last_sent_ = loop_.now();
   loop_.defer(*this);
 }
@@ -289,19 +291,24 @@ void connection::on_received(bytes payload) noexcept {
   counters_.bytes_received += payload.size();
   if (discard_ || state_ == connection_state::closing || state_ == connection_state::draining || abort_asked_)
     return;
-  payload.charge_to(*credit_);
-  if (pulls()) {
+  if (demand_ && (demand_->pulling || demand_->reader.frames())) {
     demand_->reader.feed(std::move(payload), loop_.now());
-    demand_->reader.serve(loop_.now(), false);
-    demand_->update_timer();
-    if (!wants_bytes()) {
+    if (demand_->pulling) {
+      demand_->reader.serve(loop_.now(), false);
+      demand_->update_timer();
+      if (demand_->pushes_next)
+        loop_.defer(*this);
+    } else {
+      deliver_frames();
+    }
+    if (!wants_bytes() || (!demand_->pulling && credit_->outstanding() >= options_.read_credit_bytes)) {
       reading_ = false;
       loop_.io().stop_reading(channel_);
-    }
-    if (demand_->pushes_next)
       loop_.defer(*this);
+    }
     return;
   }
+  payload.charge_to(*credit_);
   owner_.on_received(std::move(payload));
   if (credit_->outstanding() >= options_.read_credit_bytes) {
     reading_ = false;
@@ -492,14 +499,18 @@ void connection::meet_end() noexcept {
     const auto lost = state_ == connection_state::reset ? send_cause_ : std::error_code{};
     demand_->reader.end(read_cause_ ? read_cause_ : lost);
     serve_pulls();
-    if (has_unread())
+    if (has_unread()) {
+      const auto unfinished = !demand_->pulling && demand_->reader.frames() && !paused_ && !demand_->frame_waits;
+      if (unfinished)
+        break_off(errc::end_of_stream);
       return;
+    }
   }
   if (read_cause_ || state_ == connection_state::reset) {
     const auto cause = read_cause_ ? read_cause_ : send_cause_;
     last_error_ = cause;
     if (state_ == connection_state::draining)
-      end(ending_, {}, false);
+      end(ending_, ending_cause_, false);
     else
       end(reason_of(cause), cause, false);
     return;
@@ -534,7 +545,7 @@ void connection::advance_close() noexcept {
     phase_began_ = loop_.now();
   }
   if (state_ == connection_state::draining && read_ended_)
-    end(ending_, {}, false);
+    end(ending_, ending_cause_, false);
 }
 
 void connection::tell_writable() noexcept {
@@ -548,7 +559,8 @@ void connection::tell_writable() noexcept {
 void connection::update_reading() noexcept {
   const auto dropping = discard_ || state_ == connection_state::closing || state_ == connection_state::draining;
   const auto wanted = !read_ended_ && (dropping || (claimed_ && wants_bytes()));
-  auto starves = wanted && !dropping && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
+  const auto frame_waits = demand_ && demand_->frame_waits && claimed_ && !paused_;
+  auto starves = (wanted || frame_waits) && !dropping && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
   if (starves) {
     credit_->await_release();
     starves = credit_->outstanding() >= options_.read_credit_bytes; // a release before the line above rang no bell
@@ -615,19 +627,51 @@ bool connection::has_unread() const noexcept {
 bool connection::wants_bytes() const noexcept {
   if (pulls())
     return demand_->reader.wants_bytes() || demand_->reader.unread_bytes() == 0;
+  if (frames())
+    return !paused_ && !demand_->frame_waits;
   return !paused_ && !has_unread();
 }
 
-void connection::read_on_demand() {
+connection::demand& connection::demanded() {
   if (!demand_) {
     demand_ = std::make_unique<demand>(*this);
+    demand_->pulling = false;
     if (state_ == connection_state::closed)
       demand_->reader.end(last_error_ ? last_error_ : make_error_code(errc::closed));
     else if (read_ended_ || discard_)
       demand_->reader.end(read_cause_);
   }
-  demand_->pulling = true;
+  return *demand_;
+}
+
+void connection::read_on_demand() {
+  demanded().pulling = true;
   demand_->pushes_next = false;
+}
+
+void connection::set_framing(std::optional<framing> how) {
+  demanded().reader.set_framing(std::move(how));
+  demand_->frame_waits = false;
+  if (channel_ != channel::none)
+    loop_.defer(*this);
+}
+
+const framing* connection::frames() const noexcept {
+  return demand_ && demand_->reader.frames() ? &*demand_->reader.frames() : nullptr;
+}
+
+void connection::replace_payload(write_item& item, bytes payload) noexcept {
+  give_back(item);
+  item.payload = std::move(payload);
+  if (item.payload.empty())
+    marks_.fetch_add(1, std::memory_order_relaxed);
+  else
+    reserved_.fetch_add(item.payload.size() + item_overhead_bytes, std::memory_order_relaxed);
+}
+
+void connection::reject(write_item& item, errc cause) noexcept {
+  give_back(item);
+  refuse(item, cause);
 }
 
 void connection::pull(net::pull& what) {
@@ -666,8 +710,51 @@ void connection::serve_pulls() noexcept {
   demand_->update_timer();
   if (demand_->pulling && demand_->pushes_next && !reader.has_pulls())
     demand_->pulling = demand_->pushes_next = false;
-  while (!demand_->pulling && !paused_ && reader.unread_bytes() > 0)
-    owner_.on_received(reader.take_piece());
+  const auto gone = state_ >= connection_state::closing && state_ != connection_state::reset;
+  if (demand_->pulling || gone)
+    return;
+  if (reader.frames())
+    deliver_frames();
+  else
+    deliver_unread();
+}
+
+void connection::deliver_unread() noexcept {
+  auto& reader = demand_->reader;
+  while (!demand_->pulling && !paused_ && reader.unread_bytes() > 0) {
+    auto piece = reader.take_piece();
+    piece.charge_to(*credit_);
+    owner_.on_received(std::move(piece));
+  }
+}
+
+/// As long as there is credit: a frame that waits is all that is delivered next.
+void connection::deliver_frames() noexcept {
+  auto& reader = demand_->reader;
+  demand_->frame_waits = false;
+  while (!demand_->pulling && reader.frames() && !abort_asked_ && reader.unread_bytes() > 0) {
+    const auto next = reader.find_frame();
+    if (next.is == framing::found::state::incomplete)
+      return;
+    if (next.is == framing::found::state::broken) {
+      break_off(next.cause);
+      return;
+    }
+    if (paused_ || credit_->outstanding() >= options_.read_credit_bytes) {
+      demand_->frame_waits = true;
+      return;
+    }
+    auto frame = reader.take_frame(next);
+    frame.charge_to(*credit_);
+    owner_.on_received(std::move(frame));
+  }
+}
+
+/// Nothing sensible can follow on the way in. What was written still goes out.
+void connection::break_off(errc cause) noexcept {
+  last_error_ = cause;
+  begin_close(close_reason::error, cause);
+  demand_->reader.abandon();
 }
 
 // -- time -------------------------------------------------------------------------------------

@@ -190,6 +190,16 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void put_back(bytes payload);
   /// From now on nothing is delivered, as after a pull.
   void read_on_demand();
+  /// What is delivered from now on are frames, one by one, beginning with what nobody has taken; none: bytes again. A
+  /// frame is as large as its format allows, whatever the credit. One that is broken (`too_long`, `bad_frame`), and the
+  /// end of the stream within one (`end_of_stream`), close the connection with that cause.
+  void set_framing(std::optional<framing> how);
+  /// Null: none.
+  const framing* frames() const noexcept;
+  /// An item that was reserved gets another payload, before it is written.
+  void replace_payload(write_item& item, bytes payload) noexcept;
+  /// Ends a reserved item unwritten, with that cause.
+  void reject(write_item& item, errc cause) noexcept;
 
   /// The other half: what comes from now on is dropped (shutdown_read). The peer's end is still told.
   void stop_reading() noexcept;
@@ -246,20 +256,22 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void meet_end() noexcept;
   void lose(std::error_code cause) noexcept;
   static close_reason reason_of(std::error_code cause) noexcept;
-  void begin_close(close_reason reason) noexcept;
+  void begin_close(close_reason reason, std::error_code cause = {}) noexcept;
   void advance_close() noexcept;
   void update_reading() noexcept;
   void tell_writable() noexcept;
   void update_timer() noexcept;
   time_point next_deadline() const noexcept;
+  class demand;
+  demand& demanded();
   bool pulls() const noexcept;
   bool has_unread() const noexcept;
   bool wants_bytes() const noexcept;
-  void serve_pulls() noexcept;
+  void serve_pulls() noexcept; // what a connection has that is or was read on demand, or in frames
+  void deliver_unread() noexcept;
+  void deliver_frames() noexcept;
+  void break_off(errc cause) noexcept;
   void end(close_reason reason, std::error_code cause, bool reset) noexcept;
-
-  /// Of a connection that is or was read on demand.
-  class demand;
 
   // In the order of use: at many connections what a read and a write touch decides, in cache lines.
   loop& loop_;

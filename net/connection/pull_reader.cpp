@@ -12,6 +12,7 @@ struct pull_reader::verdict {
   std::size_t taken = 0; // bytes of the buffer
   std::size_t shown = 0; // of these, or without taking them
   std::error_code cause = {};
+  std::size_t before = 0; // bytes to be dropped first
 };
 
 pull_reader::~pull_reader() {
@@ -80,6 +81,31 @@ pull_reader::verdict pull_reader::judge_until(const pull& what) {
   return {};
 }
 
+pull_reader::verdict pull_reader::judge_frame() {
+  if (!framing_)
+    return {true, 0, 0, errc::invalid_argument};
+  const auto got = find_frame();
+  switch (got.is) {
+  case framing::found::state::complete: return {true, got.size + got.after, got.size, {}, got.before};
+  case framing::found::state::broken: return {true, 0, 0, got.cause};
+  case framing::found::state::incomplete: break;
+  }
+  return {};
+}
+
+void pull_reader::set_framing(std::optional<framing> how) {
+  framing_ = std::move(how);
+  searched_ = 0;
+}
+
+bytes pull_reader::take_frame(const framing::found& where) {
+  searched_ = 0;
+  buffer_.drop(where.before);
+  auto frame = buffer_.take(where.size);
+  buffer_.drop(where.after);
+  return frame;
+}
+
 pull_reader::verdict pull_reader::judge(const pull& what, time_point now, bool may_be_late) {
   if (what.size > pull::size_max)
     return {true, 0, 0, errc::invalid_argument};
@@ -100,6 +126,7 @@ pull_reader::verdict pull_reader::judge(const pull& what, time_point now, bool m
       return {true, 0, what.size};
     break;
   case pull::kind::until: is = judge_until(what); break;
+  case pull::kind::frame: is = judge_frame(); break;
   case pull::kind::to_end:
     if (there > what.size)
       return {true, 0, 0, errc::too_long};
@@ -128,6 +155,7 @@ bool pull_reader::finish_front(time_point now, bool may_be_late) {
     return false;
   auto& front = pop();
   front_since_ = now;
+  buffer_.drop(is.before);
   auto payload = is.shown == is.taken ? buffer_.take(is.taken) : buffer_.peek(is.shown);
   if (is.shown != is.taken)
     buffer_.drop(is.taken);

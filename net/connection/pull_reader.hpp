@@ -2,11 +2,13 @@
 #pragma once
 
 #include "actnet/net/bytes/read_buffer.hpp"
+#include "actnet/net/codec/framing.hpp"
 #include "actnet/net/error.hpp"
 #include "actnet/net/loop/clock.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <system_error>
 
 namespace actnet::net {
@@ -20,6 +22,7 @@ struct pull {
     to_end,  ///< All up to the end of the stream; more than `size` is `too_long`.
     quiet,   ///< At least a byte, and all that comes until nothing has come for `gap`; at most `size`.
     peek,    ///< `size` bytes, which stay.
+    frame,   ///< The next frame of the reader's framing, without which it is `invalid_argument`.
   };
 
   pull() = default;
@@ -82,6 +85,14 @@ class pull_reader {
   /// When to serve with `may_be_late`.
   time_point next_deadline() const noexcept;
 
+  /// From the next byte on that nobody has taken. None: there are no frames.
+  void set_framing(std::optional<framing> how);
+  const std::optional<framing>& frames() const noexcept { return framing_; }
+
+  /// The frame at the front, for whoever takes frames without pulls: look, and take it.
+  framing::found find_frame() noexcept { return framing_->find(buffer_, searched_); }
+  bytes take_frame(const framing::found& where);
+
   /// Whether a pull waits for more bytes.
   bool wants_bytes() const noexcept { return first_ && !ended_; }
   bool has_pulls() const noexcept { return first_ != nullptr; }
@@ -95,12 +106,14 @@ class pull_reader {
   bool finish_front(time_point now, bool may_be_late);
   verdict judge(const pull& what, time_point now, bool may_be_late);
   verdict judge_until(const pull& what);
+  verdict judge_frame();
   pull& pop() noexcept;
 
   read_buffer buffer_;
+  std::optional<framing> framing_;
   pull* first_ = nullptr;
   pull* last_ = nullptr;
-  std::size_t searched_ = 0; // for the delimiter of the front
+  std::size_t searched_ = 0; // for the delimiter of the front, or of the frame
   time_point front_since_{};
   time_point last_fed_{};
   bool ended_ = false;
