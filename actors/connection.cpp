@@ -72,4 +72,8 @@ void connection::set_owner(caf::actor owner) const {
   tell(stream::set_owner{caf::actor_cast<caf::strong_actor_ptr>(std::move(owner))});
 }
 
+void connection::use_codec(std::optional<net::framing> framing, bool only_reads) const {
+  tell(stream::use_codec{std::move(framing), only_reads});
+}
+
 } // namespace actnet

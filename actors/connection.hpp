@@ -4,9 +4,11 @@
 #include "actnet/actors/handle.hpp"
 #include "actnet/actors/options.hpp"
 #include "actnet/net/bytes/bytes.hpp"
+#include "actnet/net/codec/framing.hpp"
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,6 +41,8 @@ class connection : public handle {
   void set_deadline(std::chrono::nanoseconds from_now) const;
   void set_idle_timeout(std::chrono::milliseconds timeout) const;
   void set_owner(caf::actor owner) const;
+  /// `received` is a frame from now on, and each write one (unless only reads are to be); none: bytes again.
+  void use_codec(std::optional<net::framing> framing, bool only_reads = false) const;
 
   /// The actor itself, for code that runs in its loop's thread; null if it is of another process.
   connection_actor* local() const noexcept { return local_; }

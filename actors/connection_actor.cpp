@@ -75,6 +75,7 @@ struct connection_actor::outgoing final : net::write_item {
   write_waiter* waiter = nullptr; // is told in place of a sender
   std::uint32_t owner = no_owner; // the owner of that number is the sender: the usual case, without a reference
   bool full = false;              // found no room: only its refusal is queued
+  bool is_write = false;          // of bytes, which a codec makes a frame of
 };
 
 connection_actor::connection_actor(caf::actor_config& cfg, loop_host& home, connection_birth birth)
@@ -121,6 +122,7 @@ void connection_actor::write(net::bytes payload, std::uint64_t token, caf::abstr
   }
   auto item = new outgoing;
   item->token = token;
+  item->is_write = true;
   if (here && sender && sender->ctrl() == owner_.get())
     item->owner = static_cast<std::uint32_t>(former_owners_.size());
   else if (sender)
@@ -157,8 +159,24 @@ void connection_actor::queue(outgoing* item) noexcept {
     stream_.refuse(*item);
   else if (item->what == net::write_item::kind::finish)
     stream_.finish(*item);
-  else
+  else if (!stream_.write_framing() || make_frame(*item))
     stream_.write(*item);
+}
+
+/// False: it cannot be one, and has been rejected.
+bool connection_actor::make_frame(outgoing& item) noexcept {
+  if (item.file) {
+    stream_.reject(item, errc::not_supported);
+    return false;
+  }
+  if (!item.is_write)
+    return true; // a mark
+  auto frame = stream_.write_framing()->encode(item.payload);
+  if (frame)
+    stream_.replace_payload(item, std::move(*frame));
+  else
+    stream_.reject(item, static_cast<errc>(frame.error().value()));
+  return frame.has_value();
 }
 
 void connection_actor::queue(outgoing* item, write_waiter& who) noexcept {
@@ -167,8 +185,9 @@ void connection_actor::queue(outgoing* item, write_waiter& who) noexcept {
   queue(item);
 }
 
-void connection_actor::write(net::bytes payload, write_waiter& who) {
+void connection_actor::write(net::bytes payload, write_waiter& who, bool is_mark) {
   auto item = new outgoing;
+  item->is_write = !is_mark;
   item->full = !stream_.reserve(payload.size());
   item->payload = std::move(payload);
   queue(item, who);
@@ -212,6 +231,7 @@ bool connection_actor::note(caf::mailbox_element& command) {
   if (content.match_elements<stream::write>()) {
     auto item = make_item();
     auto& order = content.get_as<stream::write>(0);
+    item->is_write = true;
     item->token = order.token;
     if (stream_.reserve(order.payload.size()))
       item->payload = order.payload;
@@ -245,6 +265,8 @@ bool connection_actor::note(caf::mailbox_element& command) {
       stream_.pause_reading();
     else if (content.match_elements<stream::resume_reading>())
       stream_.resume_reading();
+    else if (content.match_elements<stream::use_codec>())
+      use_codec(content.get_as<stream::use_codec>(0).framing, content.get_as<stream::use_codec>(0).only_reads);
     else
       return false;
     return !command.mid.is_request(); // which is answered at the end of the turn
@@ -315,6 +337,8 @@ bool connection_actor::take_pull(caf::mailbox_element& command) {
   } else if (content.match_elements<stream::peek>()) {
     const auto& order = content.get_as<stream::peek>(0);
     made = ask(kind::peek, order.count, order.within);
+  } else if (content.match_elements<stream::read_frame>()) {
+    made = ask(kind::frame, 0, content.get_as<stream::read_frame>(0).within);
   } else {
     return false;
   }
@@ -333,7 +357,8 @@ void connection_actor::on_message(caf::mailbox_element& command) {
   auto& content = command.content();
   caf::error failed;
   if (content.match_elements<stream::close>() || content.match_elements<stream::abort>() ||
-      content.match_elements<stream::pause_reading>() || content.match_elements<stream::resume_reading>()) {
+      content.match_elements<stream::pause_reading>() || content.match_elements<stream::resume_reading>() ||
+      content.match_elements<stream::use_codec>()) {
     // it was noted, and is answered now
   } else if (content.match_elements<stream::stop_reading>()) {
     stream_.stop_reading();
@@ -395,7 +420,7 @@ caf::message connection_actor::failure_of(const caf::type_erased_tuple& command,
   if (command.match_elements<stream::read_some>() || command.match_elements<stream::read_exactly>() ||
       command.match_elements<stream::read_until>() || command.match_elements<stream::read_line>() ||
       command.match_elements<stream::read_to_end>() || command.match_elements<stream::read_quiet>() ||
-      command.match_elements<stream::peek>())
+      command.match_elements<stream::peek>() || command.match_elements<stream::read_frame>())
     return caf::make_message(stream::pulled{{}, cause});
   return {};
 }

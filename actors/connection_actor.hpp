@@ -72,13 +72,17 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void pull(net::pull& what) { stream_.pull(what); }
   bool withdraw(net::pull& what) noexcept { return stream_.withdraw(what); }
   void put_back(net::bytes payload) { stream_.put_back(std::move(payload)); }
-  /// An empty payload: a flush.
-  void write(net::bytes payload, write_waiter& who);
+  /// A mark has no payload, and is through when all before it is.
+  void write(net::bytes payload, write_waiter& who, bool is_mark = false);
   void write(std::unique_ptr<net::file_source> file, write_waiter& who);
   void finish(write_waiter& who);
   /// Calls off a write: what of it is not sent never will be. `who` is told, unless it is forgotten.
   void withdraw(write_waiter& who, errc cause) noexcept;
   void forget(write_waiter& who) noexcept;
+
+  void use_codec(std::optional<net::framing> how, bool only_reads = false) {
+    stream_.set_framing(std::move(how), only_reads);
+  }
 
   net::stream_socket& socket() noexcept { return stream_.socket(); }
   void stop_reading() noexcept { stream_.stop_reading(); }
@@ -116,6 +120,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void queue(outgoing* item) noexcept;
   void queue(outgoing* item, write_waiter& who) noexcept;
   bool take_pull(caf::mailbox_element& command);
+  bool make_frame(outgoing& item) noexcept;
   static void run_queue(void* self, void* item) noexcept;
   void set_owner(const caf::strong_actor_ptr& owner);
   void log_end_of_handler(const caf::error& reason);

@@ -18,7 +18,8 @@ namespace actnet {
 /// - `closed` (stream, datagram, listener): the actor ends, with the cause if there is one;
 /// - `peer_finished`, `writable`, `finished`, `listening`, `bound`, `connected`, `reconnecting`, `connections_alarm`:
 ///   nothing is to be done;
-/// - `written`, `sent` and `pulled` with a cause: logged at level debug (the connection's end follows, or the peer is slow);
+/// - `written`, `sent` and `pulled` with a cause: logged at level debug (the connection's end follows, or the peer is
+/// slow);
 /// - `listen_failed`, `bind_failed`, `connect_failed`: the actor ends with the cause;
 /// - `drain`, which comes after `join_program`: the actor ends;
 /// - `accepted`: the connection is aborted: nobody wants it;

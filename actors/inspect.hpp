@@ -270,6 +270,25 @@ typename Inspector::result_type inspect(Inspector& f, peek& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, read_frame& x) {
+  return f(caf::meta::type_name("actnet::stream::read_frame"), x.within);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, use_codec& x) {
+  return detail::inspect_as(
+      f, x,
+      [](const use_codec& c) { return (c.only_reads ? "reads " : "both ") + (c.framing ? c.framing->to_text() : ""); },
+      [](use_codec& c, const std::string& s) {
+        const auto end = s.find(' ');
+        c.only_reads = s.substr(0, end) == "reads";
+        c.framing = std::nullopt;
+        if (auto read = net::framing::from_text(std::string_view{s}.substr(end + 1)))
+          c.framing = std::move(*read);
+      });
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, pulled& x) {
   return f(caf::meta::type_name("actnet::stream::pulled"), x.payload, x.cause);
 }

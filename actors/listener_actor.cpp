@@ -48,7 +48,8 @@ std::error_code listener_actor::open() {
     wanted.reuse_address = options.reuse_address;
     wanted.v6_only = options.v6_only;
     wanted.path_mode = options.path_mode;
-    wanted.reuse_port = options.shard == shard::reuse_port && !options.same_loop && plan_->local.is_ip() && all.size() > 1;
+    wanted.reuse_port =
+        options.shard == shard::reuse_port && !options.same_loop && plan_->local.is_ip() && all.size() > 1;
     if (wanted.reuse_port) {
       auto opened = net::listener_socket::open_shards(plan_->local, wanted, all.size());
       if (!opened)

@@ -25,6 +25,8 @@ void announce_messages(caf::actor_system_config& cfg) {
   cfg.add_message_type<stream::read_to_end>("actnet::stream::read_to_end");
   cfg.add_message_type<stream::read_quiet>("actnet::stream::read_quiet");
   cfg.add_message_type<stream::peek>("actnet::stream::peek");
+  cfg.add_message_type<stream::read_frame>("actnet::stream::read_frame");
+  cfg.add_message_type<stream::use_codec>("actnet::stream::use_codec");
   cfg.add_message_type<stream::pulled>("actnet::stream::pulled");
   cfg.add_message_type<stream::set_options>("actnet::stream::set_options");
   cfg.add_message_type<stream::set_deadline>("actnet::stream::set_deadline");

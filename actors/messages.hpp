@@ -12,6 +12,7 @@
 #include "actnet/actors/options.hpp"
 #include "actnet/net/address/endpoint.hpp"
 #include "actnet/net/bytes/bytes.hpp"
+#include "actnet/net/codec/framing.hpp"
 #include "actnet/net/connection/connection.hpp"
 
 #include <caf/error.hpp>
@@ -74,11 +75,11 @@ struct stop_reading {};
 
 // Reading on demand. From the first of these on nothing is delivered any more (events that are under way come before
 // its outcome), until `resume_reading`: that goes on delivering, first what is left, when the reads before it are
-// through. Reads end in order, but that a deadline may overtake. As a request each is answered with its `bytes`, or with
-// an error; to a plain command the outcome is `pulled`. `within`: at most so long, then `timed_out`, with the bytes left
-// for the next read; zero: as long as it takes. What is there already is never too late. When the stream ends before
-// the read does, the error is `end_of_stream` (`connection_reset` and others when it breaks off), and carries the bytes
-// that came until then (`partial_of`); these are taken. A maximum or count is at most 2 GiB.
+// through. Reads end in order, but that a deadline may overtake. As a request each is answered with its `bytes`, or
+// with an error; to a plain command the outcome is `pulled`. `within`: at most so long, then `timed_out`, with the
+// bytes left for the next read; zero: as long as it takes. What is there already is never too late. When the stream
+// ends before the read does, the error is `end_of_stream` (`connection_reset` and others when it breaks off), and
+// carries the bytes that came until then (`partial_of`); these are taken. A maximum or count is at most 2 GiB.
 
 /// At least a byte, at most `max`. At the end of the stream it answers with no bytes, and without an error.
 struct read_some {
@@ -123,6 +124,21 @@ struct read_quiet {
 struct peek {
   std::uint64_t count = 0;
   std::chrono::nanoseconds within{0};
+};
+
+/// The next frame, of the format that `use_codec` set, whatever the credit. Without one: `invalid_argument`.
+struct read_frame {
+  std::chrono::nanoseconds within{0};
+};
+
+/// From now on `received` is one frame (perhaps an empty one), beginning with the bytes that nobody has taken yet, and
+/// what is written is sent as a frame; none: bytes again. A request is answered. A frame that is broken or too large,
+/// or that the peer's end cuts off, ends the connection with `closed{error, too_long | bad_frame | end_of_stream}`,
+/// after what was written is sent. A write that cannot be a frame fails (`message_too_large`, `invalid_argument`), and
+/// so does `write_file` (`not_supported`). `written::bytes` counts what goes over the wire.
+struct use_codec {
+  std::optional<net::framing> framing;
+  bool only_reads = false; ///< What is written goes as it is.
 };
 
 /// Changes the socket's options, one after the other. A request is answered, with the first error.
@@ -196,8 +212,8 @@ struct info {
 
 // -- events: the connection to its owner -------------------------------------------------------
 
-/// Bytes in order, never empty. They count against the read credit while any slice of them exists; `detach` what is to
-/// be kept.
+/// Bytes in order, never empty; with a codec one frame. They count against the read credit while any slice of them
+/// exists; `detach` what is to be kept.
 struct received {
   bytes payload;
 };

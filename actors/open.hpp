@@ -143,7 +143,6 @@ class listen_order {
   listener start(std::function<caf::actor(loop_host&, const connection&)> make_handler);
 
  private:
-
   caf::actor_system& system_;
   endpoint_argument local_;
   listen_options options_;

@@ -1,6 +1,7 @@
 #include "actnet/actors/run.hpp"
 
 #include "actnet/actors/config_file.hpp"
+#include "actnet/net/codec/framing.hpp"
 #include "actnet/net/log.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 
@@ -306,6 +307,11 @@ std::string mistake_in_stream_endpoint(const std::string& text) {
 
 std::string mistake_in_tcp_endpoint(const std::string& text) {
   return mistake_in(text, {net::transport::tcp}, "TCP: IP:PORT is expected");
+}
+
+std::string mistake_in_frame_format(const std::string& text) {
+  const auto parsed = net::framing::parse(text);
+  return parsed ? std::string{} : parsed.error();
 }
 
 std::optional<int> detail::read_command_line(CLI::App* cli, int argc, char** argv, run_options& options) {

@@ -47,6 +47,9 @@ std::string mistake_in_endpoint(const std::string& text);
 std::string mistake_in_stream_endpoint(const std::string& text);
 std::string mistake_in_tcp_endpoint(const std::string& text);
 
+/// The same for the name of a frame format (see `net::framing::parse`).
+std::string mistake_in_frame_format(const std::string& text);
+
 namespace detail {
 
 int run_with(CLI::App* cli, int argc, char** argv, main_function fun, run_options options);

@@ -1,6 +1,7 @@
 // Sends back what it gets, on any mix of endpoints at once. A stream's handler and a socket's handler are all there is.
 //   echo_server 127.0.0.1:9999 udp://127.0.0.1:9999
 //   echo_server unix:/tmp/echo unixgram:@echo
+//   echo_server --frame=pkg2 --prefix='> ' 127.0.0.1:9999      frame by frame
 //   echo_server --loops=2 --shard=reuse-port --max-connections=1000 '[::1]:9999'
 #include "actnet/actors/actors.hpp"
 #include "actnet/actors/forwarding.hpp"
@@ -23,6 +24,31 @@ struct stream_echo : actnet::handler {
     return {
         // The payload is the credit: from a peer that does not read, nothing more is taken.
         [this](const actnet::stream::received& r) { peer.write(r.payload); },
+        [this](const actnet::stream::peer_finished&) { peer.finish(); },
+    };
+  }
+};
+
+/// Frame by frame, with something in front of each.
+struct frame_echo : actnet::handler {
+  actnet::connection peer;
+  std::string prefix;
+
+  frame_echo(caf::actor_config& cfg, actnet::connection c, actnet::net::framing format, std::string before,
+             bool only_reads)
+      : handler(cfg), peer(std::move(c)), prefix(std::move(before)) {
+    peer.use_codec(std::move(format), only_reads);
+  }
+
+  caf::behavior make_behavior() override {
+    return {
+        [this](const actnet::stream::received& r) {
+          if (prefix.empty())
+            peer.write(r.payload);
+          else
+            peer.write(prefix + std::string{r.payload.view()});
+        },
+        [this](const actnet::stream::written&) { peer.close(); }, // an answer that is too large for a frame
         [this](const actnet::stream::peer_finished&) { peer.finish(); },
     };
   }
@@ -55,6 +81,9 @@ int main(int argc, char** argv) {
   std::optional<std::uint32_t> max_connections;
   std::optional<std::uint32_t> idle_seconds;
   std::optional<actnet::shard> shard;
+  std::string frame;
+  std::string prefix;
+  std::size_t frame_max = 0;
   CLI::App cli{"Sends back what it gets."};
   cli.add_option("ENDPOINT", where, "IP:PORT, udp://IP:PORT, unix:PATH, unixgram:PATH; any number of them")
       ->required()
@@ -68,6 +97,14 @@ int main(int argc, char** argv) {
                                                     {"reuse-port", actnet::shard::reuse_port}};
   cli.add_option("--shard", shard, "How connections are spread over the loops: round-robin or reuse-port")
       ->transform(CLI::CheckedTransformer(shards));
+  const auto framed = cli.add_option("--frame", frame,
+                                     "Streams: answer frame by frame; line, delimiter:XX (in hexadecimal), fixed:N, "
+                                     "pkg1 to pkg4 (gtcp's), u16le, u32le, u32be, u64be or varint")
+                          ->check(actnet::mistake_in_frame_format);
+  cli.add_option("--prefix", prefix, "What each answer begins with")->needs(framed);
+  cli.add_option("--frame-max", frame_max, "Bytes of a frame; by default what the format allows, but at most 64 MiB")
+      ->check(CLI::Range(1, 2'147'483'647))
+      ->needs(framed);
 
   actnet::run_options program;
   program.command_line = [&](actnet::settings& settings) {
@@ -85,8 +122,12 @@ int main(int argc, char** argv) {
     for (const auto& each : where)
       if (is_for_datagrams(each))
         self.bind(each).with<datagram_echo>();
-      else
+      else if (frame.empty())
         self.listen(each).each<stream_echo>();
+      else
+        // An answer with a prefix is not of the fixed size any more, and needs no mark.
+        self.listen(each).each<frame_echo>(*actnet::net::framing::parse(frame, frame_max), prefix,
+                                           frame.starts_with("fixed:") && !prefix.empty());
   };
   return actnet::run(cli, argc, argv, open_all, program);
 }

@@ -2,14 +2,21 @@
 //   tcp_client                                     `Hello, world!` to 127.0.0.1:9999
 //   tcp_client 127.0.0.1:4711 'How are you?'
 //   tcp_client 127.0.0.1:4711 - < file             a message of any size
+//   tcp_client 127.0.0.1:4711 - --frame=pkg2       each line of stdin as a frame, and each answer as a line
 #include "actnet/actors/actors.hpp"
 #include "actnet/actors/standard_streams.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace {
+
+using frames = std::optional<actnet::net::framing>;
 
 struct conversation : actnet::handler {
   actnet::connection peer;
@@ -18,10 +25,33 @@ struct conversation : actnet::handler {
   caf::actor output;
   caf::actor input; // if the message comes from there
   bool input_open = false;
+  frames format;    // each line of input is one, and each frame that comes a line
+  std::string line; // not yet ended
+  std::uint64_t lines = 0;
 
-  conversation(caf::actor_config& cfg, actnet::connection c, std::string to, std::string text, caf::actor out)
-      : handler(cfg), peer(std::move(c)), remote(std::move(to)), message(std::move(text)), output(std::move(out)) {
+  conversation(caf::actor_config& cfg, actnet::connection c, std::string to, std::string text, caf::actor out,
+               frames as)
+      : handler(cfg),
+        peer(std::move(c)),
+        remote(std::move(to)),
+        message(std::move(text)),
+        output(std::move(out)),
+        format(std::move(as)) {
     join_program();
+    if (format)
+      peer.use_codec(format);
+  }
+
+  /// Each line with its number as token; the last of a part asks for more.
+  void write_lines(std::string_view text) {
+    auto next = line + std::string{text};
+    std::size_t begin = 0;
+    for (auto end = next.find('\n'); end != next.npos; end = next.find('\n', begin)) {
+      peer.write(std::string_view{next}.substr(begin, end - begin), ++lines + 1);
+      begin = end + 1;
+    }
+    line = next.substr(begin);
+    peer.flush(1); // asks for more when they are through
   }
 
   caf::behavior make_behavior() override {
@@ -30,23 +60,40 @@ struct conversation : actnet::handler {
       input_open = true;
       send(input, actnet::read_input{});
     } else {
-      peer.write(message);
+      peer.write(message, format ? ++lines + 1 : 0);
       peer.finish();
     }
     return {
-        [this](const actnet::input_read& part) { peer.write(part.payload, 1); },
-        [this](const actnet::stream::written& w) { // a failure is told by `closed` too
-          if (!w.cause && input_open)
+        [this](const actnet::input_read& part) {
+          if (format)
+            write_lines(part.payload.view());
+          else
+            peer.write(part.payload, 1);
+        },
+        [this](const actnet::stream::written& w) { // a failure of the connection is told by `closed` too
+          const auto cause = actnet::code_of(w.cause);
+          if (cause == actnet::errc::message_too_large || cause == actnet::errc::invalid_argument) {
+            fail_program("line " + std::to_string(w.token - 1) + " cannot be a frame: " + actnet::to_text(w.cause));
+            peer.abort();
+          } else if (!w.cause && w.token == 1 && input_open) {
             send(input, actnet::read_input{});
+          }
         },
         [this](const actnet::input_ended& end) {
           input_open = false;
+          if (!line.empty())
+            peer.write(std::exchange(line, {}), ++lines + 1);
           if (end.complaint.empty())
             return peer.finish();
           fail_program(end.complaint);
           peer.abort();
         },
-        [this](const actnet::stream::received& r) { send(output, actnet::stream::write{r.payload}); },
+        [this](const actnet::stream::received& r) {
+          if (format)
+            send(output, actnet::stream::write{actnet::bytes::copy(std::string{r.payload.view()} + '\n')});
+          else
+            send(output, actnet::stream::write{r.payload});
+        },
         [this](const actnet::stream::peer_finished&) { // nothing more to wait for
           if (input_open)
             send(input, actnet::finish_input{});
@@ -74,6 +121,16 @@ int main(int argc, char** argv) {
       ->check(actnet::mistake_in_tcp_endpoint);
   cli.add_option("MESSAGE", message, "What to send; - stands for standard input")->capture_default_str();
 
+  std::string frame;
+  std::size_t frame_max = 0;
+  const auto framed = cli.add_option("--frame", frame,
+                                     "Send each line of standard input (or MESSAGE) as a frame, and print each answer "
+                                     "as a line; the formats are those of echo_server")
+                          ->check(actnet::mistake_in_frame_format);
+  cli.add_option("--frame-max", frame_max, "Bytes of a frame; by default what the format allows, but at most 64 MiB")
+      ->check(CLI::Range(1, 2'147'483'647))
+      ->needs(framed);
+
   actnet::run_options program;
   program.settings.loops.count = 1;
   program.settings.drain_deadline = std::chrono::seconds{1};
@@ -85,7 +142,8 @@ int main(int argc, char** argv) {
     options.connection.credit_stall_warning = std::chrono::milliseconds{0};
     options.connection.credit_stall_limit = std::chrono::milliseconds{0};
     options.connection.close_timeout = std::chrono::milliseconds{250}; // closing is what a signal does
-    self.connect_to(where, options).with<conversation>(where, message, actnet::open_standard_output(self));
+    const auto format = frame.empty() ? frames{} : frames{*actnet::net::framing::parse(frame, frame_max)};
+    self.connect_to(where, options).with<conversation>(where, message, actnet::open_standard_output(self), format);
   };
   return actnet::run(cli, argc, argv, converse, program);
 }

@@ -8,6 +8,7 @@
 #include "actnet/actors/sequential/stream_operations.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -93,6 +94,15 @@ class basic_stream : public deadlines {
   /// The bytes stay.
   auto peek(std::size_t count, time_limit within = {}) { return pull({read_request::kind::peek, count}, within); }
 
+  /// From now on `read_frame` reads frames of that format, beginning with what nobody has read, and each write is one;
+  /// none: bytes again. The other reads stay as they are.
+  auto use_codec(std::optional<net::framing> framing) {
+    return call([framing = std::move(framing)](connection_actor& c) { c.use_codec(framing); });
+  }
+  /// A frame, whatever its size; at the end of the stream, `end_of_stream`. After `too_long` or `bad_frame` nothing
+  /// sensible can be read any more: close.
+  auto read_frame(time_limit within = {}) { return pull({read_request::kind::frame, 0}, within); }
+
   // -- writing --------------------------------------------------------------------------------------
 
   /// All of it; done when the kernel has it. Its value is the number of bytes; an error tells how many went before it
@@ -107,7 +117,7 @@ class basic_stream : public deadlines {
     return put(net::bytes::copy(std::string{line} + '\n'), within);
   }
   /// Done when all that anybody wrote before is in the kernel.
-  auto flush(time_limit within = {}) { return put({}, within); }
+  auto flush(time_limit within = {}) { return put(std::nullopt, within); }
   /// `count` bytes of a file from `offset` on; 0: up to its end.
   auto send_file(std::string path, std::uint64_t offset = 0, std::uint64_t count = 0, time_limit within = {}) {
     return Dialect::template perform<write_operation>(
@@ -175,7 +185,7 @@ class basic_stream : public deadlines {
   auto pull(read_request which, time_limit within) {
     return Dialect::template perform<read_operation>(held_->pointer(), std::move(which), within, read_);
   }
-  auto put(net::bytes payload, time_limit within) {
+  auto put(std::optional<net::bytes> payload, time_limit within) {
     return Dialect::template perform<write_operation>(held_->pointer(), std::move(payload), within, write_);
   }
   template <class F>

@@ -42,7 +42,7 @@ void read_operation::undo() noexcept {
     connection().put_back(std::move(bytes));
 }
 
-write_operation::write_operation(caf::strong_actor_ptr of, net::bytes payload, time_limit within,
+write_operation::write_operation(caf::strong_actor_ptr of, std::optional<net::bytes> payload, time_limit within,
                                  net::time_point otherwise)
     : stream_operation(std::move(of)), payload_(std::move(payload)), within_(within), otherwise_(otherwise) {}
 
@@ -57,7 +57,7 @@ void write_operation::begin() noexcept {
   if (file_)
     connection().write(std::move(file_), *this);
   else
-    connection().write(std::move(payload_), *this);
+    connection().write(payload_ ? std::move(*payload_) : net::bytes{}, *this, !payload_);
 }
 
 void write_operation::on_written(std::uint64_t count, std::error_code cause) noexcept {

@@ -8,6 +8,7 @@
 #include "actnet/net/connection/pull_reader.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -63,8 +64,9 @@ class read_operation final : public stream_operation<net::bytes>, private net::p
 /// Its value is how many bytes are in the kernel's send buffer: all of them. An error carries how many went before it.
 class write_operation final : public stream_operation<std::uint64_t>, private write_waiter, private net::timer {
  public:
-  /// Empty: a flush.
-  write_operation(caf::strong_actor_ptr of, net::bytes payload, time_limit within, net::time_point otherwise);
+  /// None: a flush.
+  write_operation(caf::strong_actor_ptr of, std::optional<net::bytes> payload, time_limit within,
+                  net::time_point otherwise);
   write_operation(caf::strong_actor_ptr of, std::unique_ptr<net::file_source> file, time_limit within,
                   net::time_point otherwise);
 
@@ -75,7 +77,7 @@ class write_operation final : public stream_operation<std::uint64_t>, private wr
   void on_written(std::uint64_t count, std::error_code cause) noexcept override;
   void on_timer(net::time_point now) noexcept override;
 
-  net::bytes payload_;
+  std::optional<net::bytes> payload_;
   std::unique_ptr<net::file_source> file_;
   time_limit within_;
   net::time_point otherwise_;

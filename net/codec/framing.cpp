@@ -105,7 +105,8 @@ framing framing::package(std::size_t header_size, std::size_t max) {
   constexpr std::uint64_t most = 0x7fff'ffff;
   prefix how;
   how.width = header_size;
-  how.max = max > 0 ? max : static_cast<std::size_t>(std::min(largest(header_size), most));
+  const auto all = std::min(largest(header_size), most);
+  how.max = static_cast<std::size_t>(max > 0 ? std::min<std::uint64_t>(max, all) : all);
   return length_prefix(how);
 }
 
@@ -115,7 +116,7 @@ result<framing, std::string> framing::parse(std::string_view text, std::size_t m
     prefix how;
     how.width = width;
     how.order = order;
-    how.max = or_own(static_cast<std::size_t>(std::min<std::uint64_t>(binary_max, largest(width))));
+    how.max = static_cast<std::size_t>(std::min<std::uint64_t>(or_own(binary_max), largest(width)));
     return length_prefix(how);
   };
   constexpr std::string_view delimiter_is = "delimiter:", fixed_is = "fixed:";

@@ -43,6 +43,7 @@ class connection::demand final : public timer {
   pull_reader reader;
   bool pulling = true;
   bool pushes_next = false; // when the pulls that are queued are through
+  bool only_reads = false;  // are frames
   bool frame_waits = false; // for credit, or to be resumed
 
   void update_timer() noexcept {
@@ -560,7 +561,8 @@ void connection::update_reading() noexcept {
   const auto dropping = discard_ || state_ == connection_state::closing || state_ == connection_state::draining;
   const auto wanted = !read_ended_ && (dropping || (claimed_ && wants_bytes()));
   const auto frame_waits = demand_ && demand_->frame_waits && claimed_ && !paused_;
-  auto starves = (wanted || frame_waits) && !dropping && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
+  auto starves =
+      (wanted || frame_waits) && !dropping && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
   if (starves) {
     credit_->await_release();
     starves = credit_->outstanding() >= options_.read_credit_bytes; // a release before the line above rang no bell
@@ -627,7 +629,7 @@ bool connection::has_unread() const noexcept {
 bool connection::wants_bytes() const noexcept {
   if (pulls())
     return demand_->reader.wants_bytes() || demand_->reader.unread_bytes() == 0;
-  if (frames())
+  if (reads_frames())
     return !paused_ && !demand_->frame_waits;
   return !paused_ && !has_unread();
 }
@@ -649,15 +651,20 @@ void connection::read_on_demand() {
   demand_->pushes_next = false;
 }
 
-void connection::set_framing(std::optional<framing> how) {
+void connection::set_framing(std::optional<framing> how, bool only_reads) {
   demanded().reader.set_framing(std::move(how));
+  demand_->only_reads = only_reads;
   demand_->frame_waits = false;
   if (channel_ != channel::none)
     loop_.defer(*this);
 }
 
-const framing* connection::frames() const noexcept {
-  return demand_ && demand_->reader.frames() ? &*demand_->reader.frames() : nullptr;
+bool connection::reads_frames() const noexcept {
+  return demand_ && demand_->reader.frames();
+}
+
+const framing* connection::write_framing() const noexcept {
+  return reads_frames() && !demand_->only_reads ? &*demand_->reader.frames() : nullptr;
 }
 
 void connection::replace_payload(write_item& item, bytes payload) noexcept {

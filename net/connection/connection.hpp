@@ -193,9 +193,9 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   /// What is delivered from now on are frames, one by one, beginning with what nobody has taken; none: bytes again. A
   /// frame is as large as its format allows, whatever the credit. One that is broken (`too_long`, `bad_frame`), and the
   /// end of the stream within one (`end_of_stream`), close the connection with that cause.
-  void set_framing(std::optional<framing> how);
-  /// Null: none.
-  const framing* frames() const noexcept;
+  void set_framing(std::optional<framing> how, bool only_reads = false);
+  /// What is to be made of each write, for whoever queues them; null: nothing.
+  const framing* write_framing() const noexcept;
   /// An item that was reserved gets another payload, before it is written.
   void replace_payload(write_item& item, bytes payload) noexcept;
   /// Ends a reserved item unwritten, with that cause.
@@ -266,6 +266,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   demand& demanded();
   bool pulls() const noexcept;
   bool has_unread() const noexcept;
+  bool reads_frames() const noexcept;
   bool wants_bytes() const noexcept;
   void serve_pulls() noexcept; // what a connection has that is or was read on demand, or in frames
   void deliver_unread() noexcept;

@@ -55,6 +55,8 @@ auto samples() {
                     stream::read_to_end{9, 10ns},
                     stream::read_quiet{11ns, 12, 13ns},
                     stream::peek{14, 15ns},
+                    stream::read_frame{16ns},
+                    stream::use_codec{net::framing::delimiter("--", 17), true},
                     stream::pulled{payload, failure},
                     stream::set_options{options},
                     stream::set_deadline{3s},
