@@ -70,7 +70,7 @@ struct way {
 /// `connect(system, remote)` takes a `time_limit` too; `adopt(system, descriptor)`.
 using conn = sequential::gtcp::basic_conn<detail::way>;
 
-/// Any thread may take a connection; each connection is one thread's at a time. It outlives none of the system's loops.
+/// Any thread may take a connection; each connection is one thread's at a time. It goes before the system.
 class pool : public sequential::gtcp::basic_pool<detail::way> {
  public:
   explicit pool(caf::actor_system& system, net::duration connect_within = sequential::gtcp::connect_timeout,

@@ -1,6 +1,7 @@
 // The pool under servers that close idle connections, restart, say what nobody asked, or answer late: a request is
 // never repeated, and none is lost without a word.
 #include "support/actor_world.hpp"
+#include "support/faulty_system_calls.hpp"
 
 #include "actnet/actors/blocking/gtcp.hpp"
 
@@ -119,6 +120,32 @@ TEST_CASE("one that is taken and closed by the server before the first request i
   CHECK(fresh.read_exactly(8) == "question");
   CHECK(far.read_to_end() == "");
   CHECK(code_of(near.recv(6)) == errc::timed_out);
+}
+
+TEST_CASE("an idle connection that takes no byte of the request is replaced unseen, one that took some is not") {
+  const auto taken = GENERATE(0u, 3u);
+  faulty_system_calls calls;
+  const net::replaced_system_calls with{calls};
+  actor_world world;
+  pooled its{world};
+  auto far = its.one_idle();
+  auto near = its.get();
+  if (taken > 0)
+    calls.limit_write(taken);
+  calls.fail(call::sendmsg, EPIPE, {.first = taken > 0 ? 2u : 1u});
+  const auto sent = near.send("question");
+  if (taken == 0) {
+    CHECK(sent.has_value());
+    CHECK(its.listener.accept().read_exactly(8) == "question");
+  } else {
+    CHECK(code_of(sent) == errc::connection_reset);
+    CHECK(bytes_of(sent.error()) == taken);
+    CHECK(far.read_exactly(taken) == "que");
+    CHECK_FALSE(its.anybody());
+    CHECK(near.close().has_value());
+  }
+  CHECK(its.pool.idle() == 0);
+  (void)far.await_end();
 }
 
 TEST_CASE("a request that was perhaps sent is never repeated: its error is the caller's") {
