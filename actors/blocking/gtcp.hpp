@@ -13,7 +13,7 @@
 
 #include "actnet/actors/blocking/blocking.hpp"
 #include "actnet/actors/blocking/immediate.hpp"
-#include "actnet/actors/sequential/gtcp_conn.hpp"
+#include "actnet/actors/sequential/gtcp_pool.hpp"
 
 #include <condition_variable>
 #include <cstdint>

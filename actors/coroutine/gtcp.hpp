@@ -15,7 +15,7 @@
 #pragma once
 
 #include "actnet/actors/coroutine/coroutine.hpp"
-#include "actnet/actors/sequential/gtcp_conn.hpp"
+#include "actnet/actors/sequential/gtcp_pool.hpp"
 
 #include <cstdint>
 #include <mutex>

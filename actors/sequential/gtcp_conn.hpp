@@ -1,5 +1,5 @@
-// A stream with gtcp's operations, and the pool that keeps such. Written once, as coroutines; a dialect says how it
-// goes through them: one that blocks has each wait where it stands, and gives its outcome.
+// A stream with gtcp's operations. Written once, as coroutines; a dialect says how it goes through them: one that
+// blocks has each wait where it stands, and gives its outcome.
 //
 // `Way`, of a dialect:
 //   dialect          whose streams they are
@@ -11,102 +11,20 @@
 
 #include "actnet/actors/sequential/basic_stream.hpp"
 #include "actnet/actors/sequential/gtcp.hpp"
+#include "actnet/actors/sequential/gtcp_store.hpp"
 
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace actnet::sequential::gtcp {
 
 template <class Way>
 class basic_pool;
-
-/// The idle connections of a pool. Any thread.
-template <class Way>
-class pool_store {
- public:
-  using stream = basic_stream<typename Way::dialect>;
-
-  pool_store(typename Way::place from, net::duration connect_within, net::duration idle_time)
-      : from_(std::move(from)), connect_within_(connect_within), idle_time_(idle_time) {}
-
-  auto connect(const net::endpoint& remote) { return from_.connect(remote, connect_within_); }
-
-  /// The one that was put there last, if any.
-  stream take(const net::endpoint& remote) {
-    const auto old = take_expired();
-    std::lock_guard guard{mutex_};
-    const auto found = idle_.find(remote);
-    if (found == idle_.end())
-      return {};
-    auto taken = std::move(found->second.back().what);
-    found->second.pop_back();
-    if (found->second.empty())
-      idle_.erase(found);
-    return taken;
-  }
-
-  void put(const net::endpoint& remote, stream what) {
-    const auto old = take_expired();
-    const auto until = net::later(from_.now(), idle_time_);
-    std::lock_guard guard{mutex_};
-    if (!closed_)
-      idle_[remote].push_back({std::move(what), until});
-  }
-
-  std::size_t size() {
-    std::lock_guard guard{mutex_};
-    std::size_t all = 0;
-    for (const auto& [remote, there] : idle_)
-      all += there.size();
-    return all;
-  }
-
-  void close() {
-    all_idle old;
-    std::lock_guard guard{mutex_};
-    closed_ = true;
-    old.swap(idle_);
-  }
-
- private:
-  struct idle {
-    stream what;
-    net::time_point until;
-  };
-  using all_idle = std::unordered_map<net::endpoint, std::vector<idle>>;
-
-  /// They are closed when the caller lets go of them.
-  std::vector<idle> take_expired() {
-    std::vector<idle> old;
-    const auto now = from_.now();
-    std::lock_guard guard{mutex_};
-    for (auto each = idle_.begin(); each != idle_.end();) {
-      auto& there = each->second; // in the order of their coming
-      while (!there.empty() && there.front().until <= now) {
-        old.push_back(std::move(there.front()));
-        there.erase(there.begin());
-      }
-      each = there.empty() ? idle_.erase(each) : std::next(each);
-    }
-    return old;
-  }
-
-  typename Way::place from_;
-  net::duration connect_within_;
-  net::duration idle_time_;
-  std::mutex mutex_;
-  all_idle idle_;
-  bool closed_ = false;
-};
 
 /// A connection. What its operations give back is the dialect's: `result<T>`, or a task to await for one. One call at a
 /// time, and it outlives its calls; to read while another writes, make a second one of `as_stream().try_clone()`. It
@@ -314,6 +232,8 @@ class basic_conn {
       sent += bytes_of(cause);
       if (reused_ && sent == 0 && is_gone(cause)) {
         auto other = co_await replace();
+        if (other)
+          other = co_await renew();
         if (!other)
           co_return failed(other.error());
         continue;
@@ -454,46 +374,6 @@ class basic_conn {
   net::endpoint remote_;         // there
   bool reused_ = false;          // it was idle there, and nothing has been done with it since
   std::uint32_t not_done_ = 0;   // operations that failed, were called off, or go on
-};
-
-/// Connections that are used again, by address. Whoever needs one takes it with `get`, and gives it back with its
-/// `close`. One that the server has closed meanwhile is replaced unseen, as long as nothing of a request was sent on
-/// it. A request that was perhaps sent is never repeated: its error is the caller's.
-template <class Way>
-class basic_pool {
- public:
-  using conn = basic_conn<Way>;
-
-  basic_pool(basic_pool&&) noexcept = default;
-  basic_pool& operator=(basic_pool&&) = delete;
-  /// Idle connections are closed; the others when they are given back.
-  ~basic_pool() {
-    if (store_)
-      store_->close();
-  }
-
-  /// An idle one, or a new one.
-  auto get(endpoint_argument remote) { return Way::outcome(obtain(std::move(remote))); }
-
-  /// How many are idle. Those that nobody has taken for the idle time are closed when the pool is next used.
-  std::size_t idle() const { return store_->size(); }
-
- protected:
-  basic_pool(typename Way::place from, net::duration connect_within, net::duration idle_time)
-      : store_(std::make_shared<pool_store<Way>>(std::move(from), connect_within, idle_time)) {}
-
- private:
-  typename Way::template task<result<conn>> obtain(endpoint_argument remote) {
-    if (!remote.mistake().empty())
-      co_return failed(make_error(errc::invalid_endpoint, remote.mistake()));
-    conn made{store_, remote.value()};
-    auto done = co_await made.replace();
-    if (!done)
-      co_return failed(done.error());
-    co_return result<conn>{std::move(made)};
-  }
-
-  std::shared_ptr<pool_store<Way>> store_;
 };
 
 /// Connects, does `work(conn&, time left)`, and closes. `within` covers all of it.
