@@ -198,6 +198,11 @@ TEST_CASE("a connection on which something failed, or bytes are left, or that wa
     }
   }
   CHECK(its.pool.idle() == 0);
+  auto next = its.get();
+  CHECK(next.send("question").has_value());
+  auto far = its.listener.accept();
+  its.answer(far);
+  CHECK(next.recv(6).get().view() == "answer"); // not a late one
 }
 
 TEST_CASE("a connection that nobody used for the idle time is closed when the pool is used, the others when it goes") {

@@ -51,18 +51,15 @@ lines lines_of(actor_world& world, F fun) {
 }
 
 /// Both ends of a connection.
-class both_ends {
- public:
+struct both_ends {
   gtcp::conn near;
   gtcp::conn far;
 };
 
-task<both_ends> connect_both(std::string address) {
+task<> connect_both(std::string address, both_ends& made) {
   auto listening = (co_await tcp_server::bind(address)).get();
-  both_ends made;
   made.near = (co_await gtcp::conn::connect(listening.local_endpoint())).get();
   made.far = gtcp::conn{(co_await listening.accept()).get()};
-  co_return std::move(made);
 }
 
 task<> echo(gtcp::conn peer) {
@@ -83,7 +80,8 @@ TEST_CASE(
   actor_world world;
   const auto address = fresh_address(each_carrier());
   const auto seen = lines_of(world, [address](journal_ptr log) -> task<> {
-    auto both = co_await connect_both(address);
+    both_ends both;
+    co_await connect_both(address, both);
     log->add(shown(co_await both.far.recv(0)));
     (void)co_await both.near.send("abcdefone\r\ntwo;;three");
     log->add(shown(co_await both.far.recv(3)));
@@ -111,7 +109,8 @@ TEST_CASE("in a coroutine too, a send that is retried repeats no byte, and other
   actor_world world;
   const auto address = fresh_address(each_carrier());
   const auto seen = lines_of(world, [address](journal_ptr log) -> task<> {
-    auto both = co_await connect_both(address);
+    both_ends both;
+    co_await connect_both(address, both);
     const auto data = position_stream{3}.bytes(10'000'000);
     const auto check = [](gtcp::conn far, std::size_t size, journal_ptr to) -> task<> {
       const auto all = co_await far.recv(static_cast<std::int64_t>(size));
@@ -131,7 +130,8 @@ TEST_CASE("in a coroutine too, packages are whole, and one that is too large clo
   actor_world world;
   const auto address = fresh_address(each_carrier());
   const auto seen = lines_of(world, [address](journal_ptr log) -> task<> {
-    auto both = co_await connect_both(address);
+    both_ends both;
+    co_await connect_both(address, both);
     (void)co_await both.near.send_pkg("abc");
     log->add(shown(co_await both.far.recv(5)));
     (void)co_await both.near.send("\0\2x"s);
