@@ -36,6 +36,11 @@ result<stream_socket> dialect::connect(caf::actor_system& system, endpoint_argum
   return converted<sequential::made_into<stream_socket>>(what.take());
 }
 
+result<stream_socket> dialect::adopt(caf::actor_system& system, int descriptor) {
+  return perform<sequential::adopt_operation, sequential::made_into<stream_socket>>(loops::of(system).next(),
+                                                                                    descriptor);
+}
+
 result<udp_socket> dialect::bind(caf::actor_system& system, endpoint_argument local) {
   return bind(system, std::move(local), settings_of(system).datagram);
 }

@@ -27,7 +27,7 @@ namespace actnet::blocking {
 
 /// A connected stream, whichever side it is of. `connect(system, remote, ...)` takes, in this order and all of them
 /// optional, `connect_options`, a `time_limit`, and a `std::stop_token`: to ask for its stop ends the attempt with
-/// `cancelled`. Without a limit the options say how long it may take.
+/// `cancelled`. Without a limit the options say how long it may take. `adopt(system, descriptor)`.
 using tcp_client = sequential::basic_stream<dialect>;
 using stream_socket = tcp_client;
 

@@ -30,6 +30,7 @@ struct dialect {
   static result<sequential::basic_stream<dialect>> connect(caf::actor_system& system, endpoint_argument remote,
                                                            connect_options options, time_limit within = {},
                                                            const std::stop_token& stop = {});
+  static result<sequential::basic_stream<dialect>> adopt(caf::actor_system& system, int descriptor);
   static result<sequential::basic_datagram_socket<dialect>> bind(caf::actor_system& system, endpoint_argument local);
   static result<sequential::basic_datagram_socket<dialect>> bind(caf::actor_system& system, endpoint_argument local,
                                                                  bind_options options);

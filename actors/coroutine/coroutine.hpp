@@ -61,12 +61,16 @@ struct dialect {
   static auto connect(endpoint_argument remote, time_limit within = {}) {
     return connect(std::move(remote), detail::settings_here().client, within);
   }
+  static auto adopt(int descriptor) {
+    return open<sequential::adopt_operation, sequential::basic_stream<dialect>>(descriptor);
+  }
   static auto bind(endpoint_argument local, const bind_options& options = detail::settings_here().datagram) {
     return open<sequential::bind_operation, sequential::basic_datagram_socket<dialect>>(std::move(local), options);
   }
 };
 
-/// A connected stream, whichever side it is of. `connect(remote)` takes `connect_options` and a `time_limit` too.
+/// A connected stream, whichever side it is of. `connect(remote)` takes `connect_options` and a `time_limit` too;
+/// `adopt(descriptor)`.
 using tcp_client = sequential::basic_stream<dialect>;
 using stream_socket = tcp_client;
 

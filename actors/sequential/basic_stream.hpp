@@ -2,6 +2,7 @@
 // dialect's: `result<T>` where it blocks, something to `co_await` for a `result<T>` in a coroutine.
 #pragma once
 
+#include "actnet/actors/sequential/adopt_operation.hpp"
 #include "actnet/actors/sequential/connect_operation.hpp"
 #include "actnet/actors/sequential/datagram_owner.hpp"
 #include "actnet/actors/sequential/server_owner.hpp"
@@ -34,6 +35,9 @@ class deadlines {
   /// The same as `set_deadline`, for so long from now on.
   void timeout_after(net::duration time) noexcept { set_deadline(net::later(time_->now(), time)); }
   void timeout_after(net::time_point at) noexcept { set_deadline(at); }
+
+  /// By the clock of its loop, which deadlines are of. Any thread.
+  net::time_point now() const noexcept { return time_->now(); }
 
  protected:
   net::time_point read_ = net::time_point::max();
@@ -70,6 +74,13 @@ class basic_stream : public deadlines {
   template <class... Args>
   static auto connect(Args&&... args) {
     return Dialect::connect(std::forward<Args>(args)...);
+  }
+
+  /// Over an open, connected descriptor, the last argument, which is the caller's still if this fails; what else it
+  /// takes is the dialect's. `bad_descriptor`: it is no connected TCP or Unix stream socket.
+  template <class... Args>
+  static auto adopt(Args&&... args) {
+    return Dialect::adopt(std::forward<Args>(args)...);
   }
 
   explicit operator bool() const noexcept { return held_ != nullptr; }
