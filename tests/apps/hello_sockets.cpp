@@ -138,3 +138,24 @@ TEST_CASE("navi_accept_loop gives nc back what it sent") {
   CHECK(client.wait() == exit_status{0, 0});
   CHECK(client.output() == "Hello, world!\n");
 }
+
+TEST_CASE("gtcp_numbers prints the numbers that it sends to itself") {
+  const baseline before;
+  process program({.argv = {app("gtcp_numbers"), "127.0.0.1:0", "--count=5", "--interval=0.05"}, .input = ""});
+  CHECK(program.wait() == exit_status{0, 0});
+  CHECK(program.output() == "0\n1\n2\n3\n4\n");
+  CHECK(program.output(stream::err).empty());
+}
+
+TEST_CASE("gtcp_time_echo prints the time with a mark before it, and who said it to whom") {
+  const baseline before;
+  process program({.argv = {app("gtcp_time_echo"), "127.0.0.1:0", "--count=2", "--interval=0.01"}, .input = ""});
+  program.wait_for_line(stream::out, "^> [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} 127.0.0.1:[0-9]+ 127.0.0.1:[0-9]+$");
+  CHECK(program.wait() == exit_status{0, 0});
+  CHECK(std::ranges::count(program.output(), '\n') == 2);
+  CHECK(program.output(stream::err).empty());
+  process endless({.argv = {app("gtcp_time_echo"), "127.0.0.1:0", "--interval=0.01"}, .input = ""});
+  endless.wait_for_line(stream::out, "^> ");
+  endless.send_signal(SIGTERM);
+  CHECK(endless.wait() == exit_status{0, 0});
+}
