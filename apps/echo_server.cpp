@@ -102,7 +102,8 @@ int main(int argc, char** argv) {
                                      "pkg1 to pkg4 (gtcp's), u16le, u32le, u32be, u64be or varint")
                           ->check(actnet::mistake_in_frame_format);
   cli.add_option("--prefix", prefix, "What each answer begins with")->needs(framed);
-  cli.add_option("--frame-max", frame_max, "Bytes of a frame; by default what the format allows, but at most 64 MiB")
+  cli.add_option("--frame-max", frame_max,
+                 "Bytes of a frame; by default 64 KiB for line and delimiter, what pkg1 to pkg4 allow, else 64 MiB")
       ->check(CLI::Range(1, 2'147'483'647))
       ->needs(framed);
 

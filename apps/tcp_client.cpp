@@ -127,7 +127,8 @@ int main(int argc, char** argv) {
                                      "Send each line of standard input (or MESSAGE) as a frame, and print each answer "
                                      "as a line; the formats are those of echo_server")
                           ->check(actnet::mistake_in_frame_format);
-  cli.add_option("--frame-max", frame_max, "Bytes of a frame; by default what the format allows, but at most 64 MiB")
+  cli.add_option("--frame-max", frame_max,
+                 "Bytes of a frame; by default 64 KiB for line and delimiter, what pkg1 to pkg4 allow, else 64 MiB")
       ->check(CLI::Range(1, 2'147'483'647))
       ->needs(framed);
 

@@ -85,22 +85,22 @@ using udp_socket = sequential::basic_datagram_socket<dialect>;
 
 struct unix_server {
   template <class... Options>
-  static auto bind(std::string_view path, Options... options) {
-    return tcp_server::bind(sequential::unix_endpoint(path), std::move(options)...);
+  static auto bind(std::string_view path, const Options&... options) {
+    return tcp_server::bind(sequential::unix_endpoint(path), options...);
   }
 };
 
 struct unix_client {
   template <class... Options>
-  static auto connect(std::string_view path, Options... options) {
-    return stream_socket::connect(sequential::unix_endpoint(path), std::move(options)...);
+  static auto connect(std::string_view path, const Options&... options) {
+    return stream_socket::connect(sequential::unix_endpoint(path), options...);
   }
 };
 
 struct unix_datagram {
   template <class... Options>
-  static auto bind(std::string_view path, Options... options) {
-    return udp_socket::bind(sequential::unix_datagram_endpoint(path), std::move(options)...);
+  static auto bind(std::string_view path, const Options&... options) {
+    return udp_socket::bind(sequential::unix_datagram_endpoint(path), options...);
   }
 };
 

@@ -5,6 +5,7 @@
 #include "actnet/actors/coroutine/coroutine.hpp"
 
 #include <functional>
+#include <future>
 #include <thread>
 
 using namespace actnet;
@@ -29,10 +30,10 @@ std::string said(const result<T>& got) {
 }
 
 /// In two parts: the second goes when the first has been read.
-void send_cut(peer& to, std::size_t at, const std::function<bool()>& first_was_read) {
-  to.send_all(trace.substr(0, at));
+void send_cut(peer& to, std::size_t at, const std::function<bool()>& first_was_read, const std::string& all = trace) {
+  to.send_all(all.substr(0, at));
   REQUIRE(eventually(first_was_read));
-  to.send_all(trace.substr(at));
+  to.send_all(all.substr(at));
   to.finish();
 }
 
@@ -144,5 +145,107 @@ TEST_CASE("one trace of bytes, cut anywhere, is the same in every dialect") {
     REQUIRE(by_messages(world, over, at) == expected);
     REQUIRE(by_blocking(world, over, at) == expected);
     REQUIRE(by_coroutine(world, over, at) == expected);
+  }
+}
+
+namespace {
+
+const std::string frames = "\3one\0\5three\xac\x02"s + std::string(300, 'x') + "\1y";
+const auto format = net::framing::varint(300);
+const lines expected_frames{"one", "", "three", std::string(300, 'x'), "y", "the peer finished too early"};
+
+lines frames_by_push(actor_world& world, carrier over, std::size_t at) {
+  connected_pair pair{over};
+  const auto got = std::make_shared<journal>();
+  const auto log = make_journal();
+  const auto who = world.spawn(log, [got](probe& self, const std::string& line) {
+    if (line.starts_with("received"))
+      got->add(std::exchange(self.received_text, {}));
+  });
+  const auto conn = world.adopt(pair, who);
+  REQUIRE(world.ask<caf::ok_atom>(who, conn, stream::use_codec{format}).first);
+  send_cut(
+      pair.far, at, [&] { return world.info(conn).bytes_received >= at; }, frames);
+  log->expect("peer_finished");
+  auto all = got->lines();
+  all.push_back(expected_frames.back());
+  return all;
+}
+
+lines frames_by_blocking(actor_world& world, carrier over, std::size_t at) {
+  listening_peer listener{over, {}};
+  auto stream = blocking::stream_socket::connect(world.system(), listener.address()).get();
+  auto far = listener.accept();
+  stream.use_codec(format).get();
+  lines got;
+  std::thread reader{[&] {
+    for (std::size_t i = 0; i < expected_frames.size(); ++i)
+      got.push_back(said(stream.read_frame()));
+  }};
+  send_cut(
+      far, at, [&] { return world.info(stream.as_connection()).bytes_received >= at; }, frames);
+  reader.join();
+  return got;
+}
+
+coroutine::task<> ask_for_frames(connection conn, journal_ptr log) {
+  const auto whom = conn.actor();
+  const stream::use_codec how{format};
+  (co_await coroutine::request<void>(whom, how)).get();
+  for (std::size_t i = 0; i < expected_frames.size(); ++i)
+    log->add(said(co_await coroutine::request<net::bytes>(whom, stream::read_frame{})));
+  log->add("end");
+}
+
+lines frames_by_messages(actor_world& world, carrier over, std::size_t at) {
+  connected_pair pair{over};
+  const auto log = make_journal();
+  const auto conn = world.adopt(pair, world.spawn(make_journal()), demand_driven());
+  coroutine::spawn_coroutine(world.loop(), ask_for_frames, conn, log);
+  send_cut(
+      pair.far, at, [&] { return world.info(conn).bytes_received >= at; }, frames);
+  log->expect("end");
+  auto all = log->lines();
+  all.pop_back();
+  return all;
+}
+
+coroutine::task<> read_frames(std::string where, journal_ptr log, std::function<void(connection)> opened) {
+  auto stream = (co_await coroutine::stream_socket::connect(where)).get();
+  opened(stream.as_connection());
+  (co_await stream.use_codec(format)).get();
+  for (std::size_t i = 0; i < expected_frames.size(); ++i)
+    log->add(said(co_await stream.read_frame()));
+  log->add("end");
+}
+
+lines frames_by_coroutine(actor_world& world, carrier over, std::size_t at) {
+  listening_peer listener{over, {}};
+  const auto log = make_journal();
+  std::promise<connection> opened;
+  const std::function<void(connection)> tell = [&](connection c) { opened.set_value(std::move(c)); };
+  coroutine::spawn_coroutine(world.loop(), read_frames, listener.address(), log, tell);
+  auto far = listener.accept();
+  const auto conn = opened.get_future().get();
+  send_cut(
+      far, at, [&] { return world.info(conn).bytes_received >= at; }, frames);
+  log->expect("end");
+  auto all = log->lines();
+  all.pop_back();
+  return all;
+}
+
+} // namespace
+
+TEST_CASE("one stream of frames, cut anywhere, is the same in every dialect") {
+  const auto over = each_carrier();
+  const said_carrier said_over{over};
+  actor_world world;
+  for (std::size_t at = 1; at < frames.size(); at += at < 15 || at > 305 ? 1 : 29) {
+    INFO("cut at " << at);
+    REQUIRE(frames_by_push(world, over, at) == expected_frames);
+    REQUIRE(frames_by_messages(world, over, at) == expected_frames);
+    REQUIRE(frames_by_blocking(world, over, at) == expected_frames);
+    REQUIRE(frames_by_coroutine(world, over, at) == expected_frames);
   }
 }

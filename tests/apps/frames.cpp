@@ -74,11 +74,12 @@ TEST_CASE("tcp_client sends each line as a frame and prints each answer as a lin
   for (const std::string format : {"line", "delimiter:0d0a", "pkg2", "u32le", "varint"}) {
     INFO(format);
     auto server = echo({"--frame=" + format, "--prefix=> "});
-    process client({.argv = {app("tcp_client"), at_port(port_of(server)), "-", "--frame=" + format},
+    const auto port = port_of(server);
+    process client({.argv = {app("tcp_client"), at_port(port), "-", "--frame=" + format},
                     .input = "one\n\nthree\nlast"});
     CHECK(client.wait() == exit_status{0, 0});
     CHECK(client.output() == "> one\n> \n> three\n> last\n");
-    process single({.argv = {app("tcp_client"), at_port(port_of(server)), "hello", "--frame=" + format}, .input = ""});
+    process single({.argv = {app("tcp_client"), at_port(port), "hello", "--frame=" + format}, .input = ""});
     CHECK(single.wait() == exit_status{0, 0});
     CHECK(single.output() == "> hello\n");
   }

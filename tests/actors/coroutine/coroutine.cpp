@@ -1,5 +1,6 @@
 // The coroutine dialect: handlers that read as if they blocked.
 #include "support/actor_world.hpp"
+#include "support/scratch_folder.hpp"
 
 #include "actnet/actors/coroutine/coroutine.hpp"
 
@@ -167,4 +168,24 @@ TEST_CASE("the first of several, and the others lose nothing") {
     auto in_time = co_await within(1h, near.write("x"));
     log->add(in_time ? shown(*in_time) : "too late");
   }) == lines{"abc", "1", "too late", "0 ab", "c", "0 def", "ghi", "ok"});
+}
+
+TEST_CASE("Unix sockets by their paths, with options") {
+  const scratch_folder folder;
+  coroutine_world world;
+  CHECK(world.lines_of([path = folder / "s", other = folder / "d"](journal_ptr log) -> task<> {
+    listen_options options;
+    options.path_mode = 0600;
+    auto listening = (co_await unix_server::bind(path, options)).get();
+    const connect_options how;
+    auto near = (co_await unix_client::connect(path, how, 1h)).get();
+    auto far = (co_await listening.accept()).get();
+    (void)co_await near.write("by path");
+    log->add(shown(co_await far.read(10)));
+    const bind_options plain;
+    auto one = (co_await unix_datagram::bind(other, plain)).get();
+    auto two = (co_await unix_datagram::bind("@actnet-test-" + path)).get();
+    (void)co_await two.send_to("datagram", one.local_endpoint());
+    log->add(shown(co_await one.read()));
+  }) == lines{"by path", "datagram"});
 }
