@@ -22,7 +22,10 @@ read_operation::read_operation(caf::strong_actor_ptr of, read_request which, tim
 
 void read_operation::begin() noexcept {
   pull::deadline = within_.resolve(home().loop().now(), otherwise_);
-  connection().pull(*this);
+  auto& from = connection();
+  // The outcome may come within the call, and whoever waited for it let go of a connection that has ended.
+  const caf::strong_actor_ptr held{from.ctrl()};
+  from.pull(*this);
 }
 
 void read_operation::on_pulled(net::bytes payload, std::error_code cause) noexcept {
