@@ -25,6 +25,7 @@ net::time_point detail::place::now() const noexcept {
   return loops::of(*system_).at(0).loop().time().now();
 }
 
+/// The interval of a retry, in the caller's thread: on a loop's timer it would never end if that loop did.
 result<void> detail::way::sleep(net::duration time) {
   std::this_thread::sleep_for(time);
   return {};

@@ -74,8 +74,8 @@ class bytes {
   /// A copy that is charged to nobody, for whoever keeps bytes for long.
   bytes detach() const { return copy(data_, size_); }
 
-  /// Charges the block's capacity to `account` until the last slice is gone, unless it is charged already. By the thread
-  /// that makes slices of it.
+  /// Charges the block's capacity to `account` until the last slice is gone, unless it is charged already. By the
+  /// thread that makes slices of it.
   void charge_to(credit_account& account) noexcept {
     if (block_ && !block_->account)
       block_->charge_to(account);

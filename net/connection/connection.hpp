@@ -1,5 +1,6 @@
-// The stream-connection state machine: one connected socket, its write queue, its credit, its timeouts, and what is left
-// of the stream between reads on demand and frames. No actor in it; whoever owns it is told through `connection_owner`.
+// The stream-connection state machine: one connected socket, its write queue, its credit, its timeouts, and what is
+// left of the stream between reads on demand and frames. No actor in it; whoever owns it is told through
+// `connection_owner`.
 #pragma once
 
 #include "actnet/net/bytes/write_queue.hpp"

@@ -75,8 +75,8 @@ TEST_CASE("tcp_client sends each line as a frame and prints each answer as a lin
     INFO(format);
     auto server = echo({"--frame=" + format, "--prefix=> "});
     const auto port = port_of(server);
-    process client({.argv = {app("tcp_client"), at_port(port), "-", "--frame=" + format},
-                    .input = "one\n\nthree\nlast"});
+    process client(
+        {.argv = {app("tcp_client"), at_port(port), "-", "--frame=" + format}, .input = "one\n\nthree\nlast"});
     CHECK(client.wait() == exit_status{0, 0});
     CHECK(client.output() == "> one\n> \n> three\n> last\n");
     process single({.argv = {app("tcp_client"), at_port(port), "hello", "--frame=" + format}, .input = ""});

@@ -507,9 +507,9 @@ TEST_CASE("datagrams: a client, a server, and one-shots") {
   }};
   auto client = gudp::conn::connect(system, there).get();
   CHECK(text(client.send_recv("hello")) == "hello");
-  CHECK(client.send(std::string(2000, 'x')).has_value());
+  CHECK(client.send("abc" + std::string(2000, '-')).has_value());
   const auto long_one = client.recv(3).get();
-  CHECK(long_one.payload.view() == "xxx");
+  CHECK(long_one.payload.view() == "abc");
   CHECK(long_one.truncated);
   CHECK(long_one.from == there);
   CHECK(code_of(client.recv_with_timeout(10, 1ms, retry{2, 0ms})) == errc::timed_out);
