@@ -2,11 +2,11 @@
 
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/loops.hpp"
+#include "actnet/actors/make_lean.hpp"
 
 #include <caf/actor_config.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
-#include <caf/make_actor.hpp>
 
 #include <algorithm>
 
@@ -24,10 +24,7 @@ client_actor::client_actor(caf::actor_config& cfg, loop_host& home, client_birth
 
 caf::strong_actor_ptr client_actor::make(client_birth birth) {
   auto& home = birth.all.next(birth.options.same_loop);
-  auto& system = home.system();
-  caf::actor_config cfg{&home};
-  return caf::make_actor<client_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg, home,
-                                                              std::move(birth));
+  return make_lean<client_actor>(home, std::move(birth));
 }
 
 void client_actor::begin() {

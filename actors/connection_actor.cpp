@@ -2,6 +2,7 @@
 
 #include "actnet/actors/listener_book.hpp"
 #include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/make_lean.hpp"
 #include "actnet/net/log.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 
@@ -9,7 +10,6 @@
 #include <caf/actor_config.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
-#include <caf/make_actor.hpp>
 #include <caf/system_messages.hpp>
 
 #include <netinet/in.h>
@@ -87,10 +87,7 @@ connection_actor::connection_actor(caf::actor_config& cfg, loop_host& home, conn
 connection_actor::~connection_actor() = default;
 
 caf::strong_actor_ptr connection_actor::make(loop_host& home, connection_birth birth) {
-  auto& system = home.system();
-  caf::actor_config cfg{&home};
-  return caf::make_actor<connection_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg,
-                                                                  home, std::move(birth));
+  return make_lean<connection_actor>(home, std::move(birth));
 }
 
 void connection_actor::born_to(caf::strong_actor_ptr owner) {

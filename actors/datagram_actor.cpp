@@ -1,13 +1,13 @@
 #include "actnet/actors/datagram_actor.hpp"
 
 #include "actnet/actors/loop_host.hpp"
+#include "actnet/actors/make_lean.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
 #include "actnet/net/log.hpp"
 
 #include <caf/actor_config.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
-#include <caf/make_actor.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -42,11 +42,8 @@ datagram_actor::~datagram_actor() {
 caf::strong_actor_ptr datagram_actor::make(loop_host& home, net::endpoint local, bind_options options,
                                            caf::strong_actor_ptr opener, datagram_handler_factory make_handler,
                                            std::shared_ptr<kept_datagram_socket> kept) {
-  auto& system = home.system();
-  caf::actor_config cfg{&home};
-  return caf::make_actor<datagram_actor, caf::strong_actor_ptr>(
-      system.next_actor_id(), system.node(), &system, cfg, home, std::move(local), std::move(options),
-      std::move(opener), std::move(make_handler), std::move(kept));
+  return make_lean<datagram_actor>(home, std::move(local), std::move(options), std::move(opener),
+                                   std::move(make_handler), std::move(kept));
 }
 
 // -- beginning ---------------------------------------------------------------------------------------

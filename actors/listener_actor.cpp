@@ -2,6 +2,7 @@
 
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/loops.hpp"
+#include "actnet/actors/make_lean.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
 #include "actnet/net/log.hpp"
 
@@ -9,7 +10,6 @@
 #include <caf/actor_config.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
-#include <caf/make_actor.hpp>
 #include <caf/system_messages.hpp>
 
 #include <algorithm>
@@ -26,10 +26,7 @@ listener_actor::listener_actor(caf::actor_config& cfg, loop_host& home, std::sha
 
 caf::strong_actor_ptr listener_actor::make_on(loop_host& home, std::shared_ptr<listener_plan> plan,
                                               caf::strong_actor_ptr leader, std::size_t socket) {
-  auto& system = home.system();
-  caf::actor_config cfg{&home};
-  return caf::make_actor<listener_actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, cfg,
-                                                                home, std::move(plan), std::move(leader), socket);
+  return make_lean<listener_actor>(home, std::move(plan), std::move(leader), socket);
 }
 
 caf::strong_actor_ptr listener_actor::make(std::shared_ptr<listener_plan> plan) {

@@ -1,5 +1,6 @@
 #include "actnet/net/connection/connection.hpp"
 
+#include "actnet/net/connection/demand.hpp"
 #include "actnet/net/log.hpp"
 
 #include <algorithm>
@@ -35,36 +36,6 @@ std::string_view to_string(close_reason reason) noexcept {
   }
   return "unknown";
 }
-
-class connection::demand final : public timer {
- public:
-  explicit demand(connection& of) noexcept : of_(of) {}
-
-  pull_reader reader;
-  bool pulling = true;
-  bool pushes_next = false; // when the pulls that are queued are through
-  bool only_reads = false;  // are frames
-  bool frame_waits = false; // for credit, or to be resumed
-
-  void update_timer() noexcept {
-    const auto next = reader.next_deadline();
-    if (next != time_point::max() && (!armed() || next < deadline()))
-      of_.loop_.timers().arm(*this, next);
-  }
-
-  void on_timer(time_point now) noexcept override {
-    if (of_.reading_ && of_.socket_.has_input()) { // that is not too late: the loop has not looked at it yet
-      of_.loop_.timers().arm(*this, now);
-      return;
-    }
-    reader.serve(now, true);
-    update_timer();
-    of_.loop_.defer(of_);
-  }
-
- private:
-  connection& of_;
-};
 
 connection::connection(loop& home, stream_socket socket, const connection_options& options, connection_owner& owner)
     : loop_(home),
@@ -613,155 +584,6 @@ void connection::end(close_reason reason, std::error_code cause, bool reset) noe
   queue_.fail(cause ? cause : make_error_code(errc::closed));
   end_refused();
   owner_.on_closed(reason, cause);
-}
-
-// -- reading on demand ------------------------------------------------------------------------
-
-bool connection::pulls() const noexcept {
-  return demand_ && demand_->pulling;
-}
-
-bool connection::has_unread() const noexcept {
-  return demand_ && demand_->reader.unread_bytes() > 0;
-}
-
-/// As far as the owner goes. On demand: one read ahead.
-bool connection::wants_bytes() const noexcept {
-  if (pulls())
-    return demand_->reader.wants_bytes() || demand_->reader.unread_bytes() == 0;
-  if (reads_frames())
-    return !paused_ && !demand_->frame_waits;
-  return !paused_ && !has_unread();
-}
-
-connection::demand& connection::demanded() {
-  if (!demand_) {
-    demand_ = std::make_unique<demand>(*this);
-    demand_->pulling = false;
-    if (state_ == connection_state::closed)
-      demand_->reader.end(last_error_ ? last_error_ : make_error_code(errc::closed));
-    else if (read_ended_ || discard_)
-      demand_->reader.end(read_cause_);
-  }
-  return *demand_;
-}
-
-void connection::read_on_demand() {
-  demanded().pulling = true;
-  demand_->pushes_next = false;
-}
-
-void connection::set_framing(std::optional<framing> how, bool only_reads) {
-  demanded().reader.set_framing(std::move(how));
-  demand_->only_reads = only_reads;
-  demand_->frame_waits = false;
-  if (channel_ != channel::none)
-    loop_.defer(*this);
-}
-
-bool connection::reads_frames() const noexcept {
-  return demand_ && demand_->reader.frames();
-}
-
-const framing* connection::write_framing() const noexcept {
-  return reads_frames() && !demand_->only_reads ? &*demand_->reader.frames() : nullptr;
-}
-
-void connection::replace_payload(write_item& item, bytes payload) noexcept {
-  give_back(item);
-  item.payload = std::move(payload);
-  if (item.payload.empty())
-    marks_.fetch_add(1, std::memory_order_relaxed);
-  else
-    reserved_.fetch_add(item.payload.size() + item_overhead_bytes, std::memory_order_relaxed);
-}
-
-void connection::reject(write_item& item, errc cause) noexcept {
-  give_back(item);
-  refuse(item, cause);
-}
-
-void connection::pull(net::pull& what) {
-  read_on_demand();
-  auto& reader = demand_->reader;
-  reader.queue(what);
-  const auto begun = channel_ != channel::none;
-  if (!begun && state_ != connection_state::closed)
-    return; // `begin` goes on
-  reader.serve(loop_.now(), false);
-  demand_->update_timer();
-  if (begun && (read_ended_ || wants_bytes() != reading_))
-    loop_.defer(*this);
-}
-
-bool connection::withdraw(net::pull& what) noexcept {
-  if (!demand_ || !demand_->reader.withdraw(what))
-    return false;
-  if (channel_ != channel::none)
-    loop_.defer(*this); // the next one may be satisfied with what is there
-  return true;
-}
-
-void connection::put_back(bytes payload) {
-  read_on_demand();
-  demand_->reader.put_back(std::move(payload));
-  if (channel_ != channel::none)
-    loop_.defer(*this);
-}
-
-void connection::serve_pulls() noexcept {
-  auto& reader = demand_->reader;
-  if (state_ == connection_state::closing || state_ == connection_state::draining || abort_asked_)
-    reader.abandon();
-  reader.serve(loop_.now(), false);
-  demand_->update_timer();
-  if (demand_->pulling && demand_->pushes_next && !reader.has_pulls())
-    demand_->pulling = demand_->pushes_next = false;
-  const auto gone = state_ >= connection_state::closing && state_ != connection_state::reset;
-  if (demand_->pulling || gone)
-    return;
-  if (reader.frames())
-    deliver_frames();
-  else
-    deliver_unread();
-}
-
-void connection::deliver_unread() noexcept {
-  auto& reader = demand_->reader;
-  while (!demand_->pulling && !paused_ && reader.unread_bytes() > 0) {
-    auto piece = reader.take_piece();
-    piece.charge_to(*credit_);
-    owner_.on_received(std::move(piece));
-  }
-}
-
-/// As long as there is credit: a frame that waits is all that is delivered next.
-void connection::deliver_frames() noexcept {
-  auto& reader = demand_->reader;
-  demand_->frame_waits = false;
-  while (!demand_->pulling && reader.frames() && !abort_asked_ && reader.unread_bytes() > 0) {
-    const auto next = reader.find_frame();
-    if (next.is == framing::found::state::incomplete)
-      return;
-    if (next.is == framing::found::state::broken) {
-      break_off(next.cause);
-      return;
-    }
-    if (paused_ || credit_->outstanding() >= options_.read_credit_bytes) {
-      demand_->frame_waits = true;
-      return;
-    }
-    auto frame = reader.take_frame(next);
-    frame.charge_to(*credit_);
-    owner_.on_received(std::move(frame));
-  }
-}
-
-/// Nothing sensible can follow on the way in. What was written still goes out.
-void connection::break_off(errc cause) noexcept {
-  last_error_ = cause;
-  begin_close(close_reason::error, cause);
-  demand_->reader.abandon();
 }
 
 // -- time -------------------------------------------------------------------------------------
