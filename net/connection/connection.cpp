@@ -344,12 +344,13 @@ void connection::on_file_failed(std::error_code cause) noexcept {
   queue_.fail_front(cause);
 }
 
-void connection::on_sent(std::size_t count) noexcept {
+bool connection::on_sent(std::size_t count) noexcept {
   last_activity_ = last_sent_ = loop_.now();
   counters_.bytes_sent += count;
   queue_.sent(count);
   if (!serving_) // a finish may have come to the front, a close become possible, the queue writable
     loop_.defer(*this);
+  return !queue_.empty();
 }
 
 void connection::on_send_failed(std::error_code cause) noexcept {

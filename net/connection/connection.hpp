@@ -241,7 +241,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   std::size_t gather_file(std::span<iovec> parts) noexcept;
   file_part next_file() noexcept override;
   void on_file_failed(std::error_code cause) noexcept override;
-  void on_sent(std::size_t count) noexcept override;
+  bool on_sent(std::size_t count) noexcept override;
   void on_send_failed(std::error_code cause) noexcept override;
   void on_done(write_item& item, std::error_code cause) noexcept override;
   void serve() noexcept override;

@@ -66,8 +66,8 @@ class stream_target {
   /// itself from now on. `file_too_short`: the file ends there. Or why it cannot be read. The backend gathers again.
   virtual void on_file_failed(std::error_code) noexcept {}
 
-  /// That many of the gathered bytes are in the kernel's send buffer. The backend then gathers again.
-  virtual void on_sent(std::size_t count) noexcept = 0;
+  /// That many of the gathered bytes are in the kernel's send buffer. Returns whether the backend is to gather again.
+  virtual bool on_sent(std::size_t count) noexcept = 0;
 
   /// Nothing can be sent any more. Told once; nothing is gathered afterwards. Reading goes on.
   virtual void on_send_failed(std::error_code cause) noexcept = 0;

@@ -47,7 +47,7 @@ class epoll_backend final : public backend {
   }
 
   std::error_code start() {
-    slots_.emplace_back(); // channel 0 means none, so the first one is the waker's
+    slots_.add(); // channel 0 means none, so the first one is the waker's
     poller_ = sys().epoll_create1(EPOLL_CLOEXEC);
     if (poller_ < 0)
       return from_errno(errno);
@@ -75,10 +75,7 @@ class epoll_backend final : public backend {
       return;
     // Closing the descriptor alone would leave the registration in force while a duplicate of it is open.
     sys().epoll_ctl(poller_, EPOLL_CTL_DEL, s->fd, nullptr);
-    ++s->generation;
-    s->kind = role::unused;
-    s->target = nullptr;
-    unused_.push_back(index_of(which));
+    free(*s);
   }
 
   void start_reading(channel which) noexcept override {
@@ -87,7 +84,7 @@ class epoll_backend final : public backend {
       return;
     s->reading = true;
     if (s->readable)
-      go_on(*s, which);
+      go_on(*s);
   }
 
   void stop_reading(channel which) noexcept override {
@@ -96,13 +93,8 @@ class epoll_backend final : public backend {
   }
 
   void send(channel which) noexcept override {
-    auto s = find(which);
-    if (!s || !s->writable || s->sending || s->send_on || s->broken)
-      return;
-    if (s->kind == role::stream)
-      send_stream(which);
-    else if (s->kind == role::datagram)
-      send_datagrams(which);
+    if (auto s = find(which))
+      send(*s);
   }
 
   void accept_more(channel which) noexcept override {
@@ -111,7 +103,7 @@ class epoll_backend final : public backend {
       return;
     s->stopped = false;
     s->readable = true; // the kernel says at the next accept whether that is so
-    go_on(*s, which);
+    go_on(*s);
   }
 
   void poll(std::optional<duration> wait_at_most, turns& loop) noexcept override;
@@ -126,7 +118,9 @@ class epoll_backend final : public backend {
  private:
   enum class role : std::uint8_t { unused, stream, connect, listener, datagram };
 
-  struct slot {
+  /// Of its own cache line: at many connections that decides.
+  struct alignas(64) slot {
+    channel which = channel::none; // none: unused
     int fd = -1;
     std::uint32_t generation = 1;
     socket* owned = nullptr; // by the target
@@ -151,15 +145,41 @@ class epoll_backend final : public backend {
     bool awaits_room : 1 = false;  // EPOLLOUT is asked for although it is `local`
   };
 
+  /// They stay where they are; but after each callback one has to look whether it is still the same channel's.
+  class slot_table {
+   public:
+    std::uint32_t size() const noexcept { return size_; }
+    slot& operator[](std::uint32_t index) noexcept { return (*chunks_[index / chunk_size])[index % chunk_size]; }
+
+    std::uint32_t add() {
+      if (size_ == chunks_.size() * chunk_size)
+        chunks_.push_back(std::make_unique<chunk>());
+      return size_++;
+    }
+
+   private:
+    static constexpr std::uint32_t chunk_size = 256;
+    using chunk = std::array<slot, chunk_size>;
+    std::vector<std::unique_ptr<chunk>> chunks_;
+    std::uint32_t size_ = 0;
+  };
+
   static std::uint32_t index_of(channel which) noexcept { return static_cast<std::uint32_t>(which); }
 
-  /// Look it up again after each callback: one that opens or closes channels moves or frees the slots.
   slot* find(channel which) noexcept {
     const auto index = index_of(which);
     if (index == 0 || index >= slots_.size())
       return nullptr;
     auto& s = slots_[index];
-    return s.kind != role::unused && s.generation == static_cast<std::uint64_t>(which) >> 32 ? &s : nullptr;
+    return s.which == which ? &s : nullptr;
+  }
+
+  void free(slot& s) noexcept {
+    unused_.push_back(index_of(s.which));
+    s.which = channel::none;
+    ++s.generation;
+    s.kind = role::unused;
+    s.target = nullptr;
   }
 
   template <class Target>
@@ -168,29 +188,30 @@ class epoll_backend final : public backend {
   }
 
   result<channel> add(socket& owned, role kind, void* target);
-  int register_as(slot& s, channel which, int operation) noexcept;
-  void await_room(slot& s, channel which) noexcept;
-  void go_on(slot& s, channel which) noexcept;
-  void send_later(slot& s, channel which) noexcept;
-  void try_again_soon(slot& s, channel which) noexcept;
-  void on_events(channel which, std::uint32_t events) noexcept;
-  void carry_on(channel which) noexcept;
-  void read_stream(channel which) noexcept;
-  void end_of_reading(channel which, std::error_code cause) noexcept;
-  void look_at_paused(channel which) noexcept;
-  void tell_hang_up(channel which) noexcept;
-  void send_stream(channel which) noexcept;
-  void stop_sending(slot& s, channel which, int number) noexcept;
-  void connected(channel which) noexcept;
-  void accept(channel which) noexcept;
-  void receive_datagrams(channel which) noexcept;
-  void send_datagrams(channel which) noexcept;
+  int register_as(slot& s, int operation) noexcept;
+  void await_room(slot& s) noexcept;
+  void go_on(slot& s) noexcept;
+  void send(slot& s) noexcept;
+  void send_later(slot& s) noexcept;
+  void try_again_soon(slot& s) noexcept;
+  void on_events(slot& s, std::uint32_t events) noexcept;
+  void carry_on(slot& s) noexcept;
+  void read_stream(slot& s) noexcept;
+  void end_of_reading(slot& s, std::error_code cause) noexcept;
+  void look_at_paused(slot& s) noexcept;
+  void tell_hang_up(slot& s) noexcept;
+  void send_stream(slot& s) noexcept;
+  void stop_sending(slot& s, int number) noexcept;
+  void connected(slot& s) noexcept;
+  void accept(slot& s) noexcept;
+  void receive_datagrams(slot& s) noexcept;
+  void send_datagrams(slot& s) noexcept;
   bytes take_received(std::size_t size) noexcept;
   block& scratch() noexcept;
 
   int poller_ = -1;
   int waker_ = -1;
-  std::vector<slot> slots_;
+  slot_table slots_;
   std::vector<std::uint32_t> unused_;
   std::vector<channel> again_;   // channels with work left that no new edge announces
   std::vector<channel> serving_; // the batch of `again_` that is being served
@@ -203,8 +224,7 @@ class epoll_backend final : public backend {
 result<channel> epoll_backend::add(socket& owned, role kind, void* target) {
   std::uint32_t index;
   if (unused_.empty()) {
-    index = static_cast<std::uint32_t>(slots_.size());
-    slots_.emplace_back();
+    index = slots_.add();
   } else {
     index = unused_.back();
     unused_.pop_back();
@@ -212,71 +232,69 @@ result<channel> epoll_backend::add(socket& owned, role kind, void* target) {
   auto& s = slots_[index];
   const auto generation = s.generation;
   s = slot{};
+  s.which = static_cast<channel>(static_cast<std::uint64_t>(generation) << 32 | index);
   s.fd = owned.fd();
+  s.generation = generation;
   s.owned = &owned;
   s.local = owned.transport() == transport::unix_stream || owned.transport() == transport::unix_datagram;
-  s.generation = generation;
   s.target = target;
   s.kind = kind;
   // A fresh stream or datagram socket can be written; one that is connecting says so by its first edge.
   s.writable = kind == role::stream || kind == role::datagram;
-  const auto which = static_cast<channel>(static_cast<std::uint64_t>(generation) << 32 | index);
-  if (register_as(s, which, EPOLL_CTL_ADD) != 0) {
+  if (register_as(s, EPOLL_CTL_ADD) != 0) {
     const auto cause = from_errno(errno);
-    ++s.generation;
-    s.kind = role::unused;
-    unused_.push_back(index);
+    free(s);
     return failure{make_error_code(cause)};
   }
-  return which;
+  return s.which;
 }
 
 /// A Unix socket announces room whenever its peer has read anything (unix_write_space in the kernel), so there EPOLLOUT
 /// is asked for only while it is needed.
-int epoll_backend::register_as(slot& s, channel which, int operation) noexcept {
+int epoll_backend::register_as(slot& s, int operation) noexcept {
   epoll_event event{};
   event.events = EPOLLET | EPOLLIN | EPOLLPRI;
   if (s.kind == role::connect || (s.kind != role::listener && (!s.local || s.awaits_room)))
     event.events |= EPOLLOUT;
   if (s.kind == role::stream)
     event.events |= EPOLLRDHUP;
-  event.data.u64 = static_cast<std::uint64_t>(which);
+  event.data.u64 = static_cast<std::uint64_t>(s.which);
   return sys().epoll_ctl(poller_, operation, s.fd, &event);
 }
 
 /// There was no room to send. If there is by now, that is a new edge.
-void epoll_backend::await_room(slot& s, channel which) noexcept {
+void epoll_backend::await_room(slot& s) noexcept {
   s.writable = false;
   if (!s.local || s.awaits_room)
     return;
   s.awaits_room = true;
-  if (register_as(s, which, EPOLL_CTL_MOD) != 0) {
+  if (register_as(s, EPOLL_CTL_MOD) != 0) {
     s.awaits_room = false; // nobody will announce it
-    try_again_soon(s, which);
+    try_again_soon(s);
   }
 }
 
-void epoll_backend::go_on(slot& s, channel which) noexcept {
+void epoll_backend::go_on(slot& s) noexcept {
   if (s.queued)
     return;
   s.queued = true;
-  again_.push_back(which);
+  again_.push_back(s.which);
 }
 
 /// Enough was sent for one turn, and there may be more.
-void epoll_backend::send_later(slot& s, channel which) noexcept {
+void epoll_backend::send_later(slot& s) noexcept {
   s.sending = false;
   s.send_on = true;
-  go_on(s, which);
+  go_on(s);
 }
 
-void epoll_backend::try_again_soon(slot& s, channel which) noexcept {
+void epoll_backend::try_again_soon(slot& s) noexcept {
   if (s.starved)
     return;
   s.starved = true;
   if (starved_.empty())
     retry_at_ = monotonic_clock::instance().now() + send_retry;
-  starved_.push_back(which);
+  starved_.push_back(s.which);
 }
 
 void epoll_backend::poll(std::optional<duration> wait_at_most, turns& loop) noexcept {
@@ -297,77 +315,84 @@ void epoll_backend::poll(std::optional<duration> wait_at_most, turns& loop) noex
       if (auto s = find(which)) {
         s->starved = false;
         s->writable = true;
-        send(which);
+        send(*s);
         loop.after_turn();
       }
   }
   for (int i = 0; i < count; ++i) {
-    const auto which = static_cast<channel>(events[static_cast<std::size_t>(i)].data.u64);
-    if (which == channel::none) {
+    const auto& event = events[static_cast<std::size_t>(i)];
+    if (event.data.u64 == 0) {
       std::uint64_t ignored;
       while (sys().read(waker_, &ignored, sizeof ignored) < 0 && errno == EINTR) {
       }
-    } else {
-      on_events(which, events[static_cast<std::size_t>(i)].events);
+    } else if (auto s = find(static_cast<channel>(event.data.u64))) { // else closed earlier in this batch
+      on_events(*s, event.events);
     }
   }
   serving_.swap(again_);
   for (const auto which : serving_)
     if (auto s = find(which)) {
       s->queued = false;
-      carry_on(which);
+      carry_on(*s);
     }
   serving_.clear();
   loop_ = nullptr;
 }
 
-void epoll_backend::on_events(channel which, std::uint32_t events) noexcept {
-  auto s = find(which);
-  if (!s) // closed earlier in this batch, perhaps its number given to another descriptor
-    return;
-  if (s->kind == role::connect) {
+void epoll_backend::on_events(slot& s, std::uint32_t events) noexcept {
+  if (s.kind == role::connect) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
-      connected(which);
+      connected(s);
     return;
   }
+  const auto which = s.which;
   if ((events & EPOLLERR) != 0)
-    s->failed = true;
+    s.failed = true;
   if ((events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLPRI)) != 0)
-    s->peer_done = true;
+    s.peer_done = true;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLPRI)) != 0)
-    s->readable = true;
+    s.readable = true;
   // A Unix datagram that found no room announces room by being freed, so a starved channel listens to the time only.
-  if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && !s->writable && !s->starved) {
-    s->writable = true;
-    if (s->awaits_room) {
-      s->awaits_room = false;
-      register_as(*s, which, EPOLL_CTL_MOD); // if that fails there are only more edges than needed
+  if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && !s.writable && !s.starved) {
+    s.writable = true;
+    if (s.awaits_room) {
+      s.awaits_room = false;
+      register_as(s, EPOLL_CTL_MOD); // if that fails there are only more edges than needed
     }
-    send(which);
+    send(s);
     loop_->after_turn();
-    s = find(which);
   }
-  if (s && s->readable && !s->queued)
-    carry_on(which);
+  if (s.which == which && s.readable && !s.queued)
+    carry_on(s);
 }
 
-void epoll_backend::carry_on(channel which) noexcept {
-  auto s = find(which);
-  if (s->send_on) {
-    s->send_on = false;
-    send(which);
+void epoll_backend::carry_on(slot& s) noexcept {
+  if (s.send_on) {
+    const auto which = s.which;
+    s.send_on = false;
+    send(s);
     loop_->after_turn();
-    s = find(which);
+    if (s.which != which)
+      return;
   }
-  if (!s || !s->readable)
+  if (!s.readable)
     return;
-  switch (s->kind) {
-  case role::stream: read_stream(which); break;
-  case role::listener: accept(which); break;
-  case role::datagram: receive_datagrams(which); break;
+  switch (s.kind) {
+  case role::stream: read_stream(s); break;
+  case role::listener: accept(s); break;
+  case role::datagram: receive_datagrams(s); break;
   case role::connect:
   case role::unused: break;
   }
+}
+
+void epoll_backend::send(slot& s) noexcept {
+  if (!s.writable || s.sending || s.send_on || s.broken)
+    return;
+  if (s.kind == role::stream)
+    send_stream(s);
+  else if (s.kind == role::datagram)
+    send_datagrams(s);
 }
 
 block& epoll_backend::scratch() noexcept {
@@ -397,96 +422,92 @@ ssize_t receive_local(int fd, block& buffer, bool& cut) noexcept {
 
 } // namespace
 
-void epoll_backend::read_stream(channel which) noexcept {
-  for (int reads = 0;; ++reads) {
-    auto s = find(which);
-    if (!s)
-      return;
-    if (s->ended) { // the peer finished before; what is new can only be a reset
-      s->readable = false;
-      tell_hang_up(which);
+void epoll_backend::read_stream(slot& s) noexcept {
+  const auto which = s.which;
+  for (int reads = 0; s.which == which; ++reads) {
+    if (s.ended) { // the peer finished before; what is new can only be a reset
+      s.readable = false;
+      tell_hang_up(s);
       return;
     }
-    if (!s->reading) {
-      look_at_paused(which);
+    if (!s.reading) {
+      look_at_paused(s);
       return;
     }
     if (reads == reads_per_turn) {
-      go_on(*s, which);
+      go_on(s);
       return;
     }
     auto& buffer = scratch();
     ssize_t got;
     bool cut = false;
     do {
-      got = s->local ? receive_local(s->fd, buffer, cut)
-                     : sys().recv(s->fd, buffer.data(), buffer.capacity, MSG_DONTWAIT);
+      got = s.local ? receive_local(s.fd, buffer, cut)
+                    : sys().recv(s.fd, buffer.data(), buffer.capacity, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
     if (got > 0) {
       // A read that does not fill the buffer has emptied the socket, and what comes later is a new edge; unless the
       // end was announced together with these bytes, or urgent data or attached descriptors cut the read short.
-      s->readable = static_cast<std::size_t>(got) == buffer.capacity || s->peer_done || cut;
-      const auto more = s->readable;
-      target_of<stream_target>(*s).on_received(take_received(static_cast<std::size_t>(got)));
+      const auto more = static_cast<std::size_t>(got) == buffer.capacity || s.peer_done || cut;
+      s.readable = more;
+      target_of<stream_target>(s).on_received(take_received(static_cast<std::size_t>(got)));
       loop_->after_turn();
       if (!more)
         return;
     } else if (got == 0) {
-      end_of_reading(which, {});
+      end_of_reading(s, {});
       return;
     } else if (errno == EAGAIN) {
-      s->readable = false;
-      s->peer_done = false;
+      s.readable = false;
+      s.peer_done = false;
       return;
     } else {
-      end_of_reading(which, from_errno(errno));
+      end_of_reading(s, from_errno(errno));
       return;
     }
   }
 }
 
-void epoll_backend::end_of_reading(channel which, std::error_code cause) noexcept {
-  auto s = find(which);
-  s->ended = true;
-  s->readable = false;
-  if (!cause && s->lost != errc::none)
-    cause = s->lost;
+void epoll_backend::end_of_reading(slot& s, std::error_code cause) noexcept {
+  const auto which = s.which;
+  s.ended = true;
+  s.readable = false;
+  if (!cause && s.lost != errc::none)
+    cause = s.lost;
   if (cause)
-    s->hang_up_told = true;
-  target_of<stream_target>(*s).on_read_end(cause);
+    s.hang_up_told = true;
+  target_of<stream_target>(s).on_read_end(cause);
   loop_->after_turn();
-  if (find(which))
-    tell_hang_up(which); // the peer finished and reset the stream before we looked
+  if (s.which == which)
+    tell_hang_up(s); // the peer finished and reset the stream before we looked
 }
 
 /// Reading is stopped, and an edge came: does it announce an end that can be told now?
-void epoll_backend::look_at_paused(channel which) noexcept {
-  auto s = find(which);
-  if (!s->peer_done)
+void epoll_backend::look_at_paused(slot& s) noexcept {
+  if (!s.peer_done)
     return;
   std::byte next;
   ssize_t got;
   do {
-    got = sys().recv(s->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    got = sys().recv(s.fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
   } while (got < 0 && errno == EINTR);
   if (got == 0) {
-    end_of_reading(which, {});
+    end_of_reading(s, {});
   } else if (got < 0 && errno != EAGAIN) {
-    end_of_reading(which, from_errno(errno)); // nothing waits before the error
+    end_of_reading(s, from_errno(errno)); // nothing waits before the error
   } else {
-    tell_hang_up(which); // bytes wait before the reset
+    tell_hang_up(s); // bytes wait before the reset
   }
 }
 
-void epoll_backend::tell_hang_up(channel which) noexcept {
-  auto s = find(which);
-  if (s->hang_up_told || (!s->failed && s->lost == errc::none))
+void epoll_backend::tell_hang_up(slot& s) noexcept {
+  if (s.hang_up_told || (!s.failed && s.lost == errc::none))
     return;
-  s->hang_up_told = true;
+  s.hang_up_told = true;
   // Asking SO_ERROR would take the error away from the read that is to report it. A send takes it away too.
-  if (s->lost == errc::none)
-    s->lost = errc::connection_reset;
-  target_of<stream_target>(*s).on_hang_up(s->lost);
+  if (s.lost == errc::none)
+    s.lost = errc::connection_reset;
+  target_of<stream_target>(s).on_hang_up(s.lost);
   loop_->after_turn();
 }
 
@@ -505,6 +526,19 @@ ssize_t send_file(int to, const stream_target::file_part& part) noexcept {
   return sent;
 }
 
+/// One part, the usual case, costs less without a message header.
+ssize_t send_parts(int to, std::span<iovec> parts) noexcept {
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  ssize_t sent;
+  do {
+    sent = parts.size() == 1 ? sys().send(to, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                             : sys().sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  } while (sent < 0 && errno == EINTR);
+  return sent;
+}
+
 /// Of the errors of sendfile(2), those that say nothing of the socket.
 bool is_about_file(int number) noexcept {
   return number == EIO || number == EOPNOTSUPP || number == EOVERFLOW || number == EBADF || number == ESPIPE;
@@ -512,60 +546,56 @@ bool is_about_file(int number) noexcept {
 
 } // namespace
 
-void epoll_backend::send_stream(channel which) noexcept {
-  auto s = find(which);
-  s->sending = true;
-  auto& target = target_of<stream_target>(*s);
+void epoll_backend::send_stream(slot& s) noexcept {
+  const auto which = s.which;
+  auto& target = target_of<stream_target>(s);
+  s.sending = true;
   for (int sends = 0; sends < sends_per_turn; ++sends) {
     std::array<iovec, parts_per_send> parts;
     const auto count = target.gather(parts);
-    s = find(which);
-    if (!s)
+    if (s.which != which)
       return;
     if (count == 0) {
-      s->sending = false;
+      s.sending = false;
       return;
     }
     ssize_t sent;
     if (count == stream_target::a_file) {
-      sent = send_file(s->fd, target.next_file());
+      sent = send_file(s.fd, target.next_file());
       if (sent == 0 || (sent < 0 && is_about_file(errno))) {
         target.on_file_failed(sent == 0 ? errc::file_too_short : from_errno(errno));
-        s = find(which);
-        if (!s)
+        if (s.which != which)
           return;
         continue;
       }
     } else {
-      msghdr message{};
-      message.msg_iov = parts.data();
-      message.msg_iovlen = count;
-      do {
-        sent = sys().sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-      } while (sent < 0 && errno == EINTR);
+      sent = send_parts(s.fd, {parts.data(), count});
     }
     if (sent < 0) {
-      stop_sending(*s, which, errno);
+      stop_sending(s, errno);
       return;
     }
-    target.on_sent(static_cast<std::size_t>(sent)); // after a short write the next one says whether to wait
-    s = find(which);
-    if (!s)
+    const auto more = target.on_sent(static_cast<std::size_t>(sent));
+    if (s.which != which)
       return;
-  }
-  send_later(*s, which);
+    if (!more) {
+      s.sending = false;
+      return;
+    }
+  } // after a short write the next one says whether to wait
+  send_later(s);
 }
 
-void epoll_backend::stop_sending(slot& s, channel which, int number) noexcept {
+void epoll_backend::stop_sending(slot& s, int number) noexcept {
   s.sending = false;
   const auto cause = from_errno(number);
   if (cause == errc::would_block) {
-    await_room(s, which);
+    await_room(s);
     return;
   }
   s.writable = false;
   if (cause == errc::out_of_memory) {
-    try_again_soon(s, which);
+    try_again_soon(s);
     return;
   }
   s.broken = true;
@@ -574,15 +604,14 @@ void epoll_backend::stop_sending(slot& s, channel which, int number) noexcept {
   target_of<stream_target>(s).on_send_failed(cause);
 }
 
-void epoll_backend::connected(channel which) noexcept {
-  auto s = find(which);
-  if (s->ended)
+void epoll_backend::connected(slot& s) noexcept {
+  if (s.ended)
     return;
-  const auto done = static_cast<stream_socket*>(s->owned)->finish_connect();
+  const auto done = static_cast<stream_socket*>(s.owned)->finish_connect();
   if (!done && done.error() == errc::would_block)
     return; // a spurious edge: the handshake still goes on
-  s->ended = true;
-  target_of<connect_target>(*s).on_connected(done ? std::error_code{} : done.error());
+  s.ended = true;
+  target_of<connect_target>(s).on_connected(done ? std::error_code{} : done.error());
   loop_->after_turn();
 }
 
@@ -593,36 +622,31 @@ bool stops_accepting(std::error_code cause) noexcept {
          cause == errc::invalid_argument;
 }
 
-void epoll_backend::accept(channel which) noexcept {
-  for (int accepts = 0;; ++accepts) {
-    auto s = find(which);
-    if (!s || !s->readable || s->stopped)
-      return;
+void epoll_backend::accept(slot& s) noexcept {
+  const auto which = s.which;
+  auto& target = target_of<listener_target>(s);
+  for (int accepts = 0; s.which == which && s.readable && !s.stopped; ++accepts) {
     if (accepts == accepts_per_turn) {
-      go_on(*s, which);
+      go_on(s);
       return;
     }
-    auto& target = target_of<listener_target>(*s);
-    s->stopped = true; // unless it is wanted; `accept_more` may be called from any of the callbacks
-    if (!target.wants_connection())
+    s.stopped = true; // unless it is wanted; `accept_more` may be called from any of the callbacks
+    if (!target.wants_connection() || s.which != which)
       return;
-    s = find(which);
-    if (!s)
-      return;
-    s->stopped = false;
-    auto got = static_cast<listener_socket*>(s->owned)->accept();
+    s.stopped = false;
+    auto got = static_cast<listener_socket*>(s.owned)->accept();
     if (got) {
-      s->aborted_in_a_row = 0;
+      s.aborted_in_a_row = 0;
       target.on_accepted(std::move(*got));
     } else if (got.error() == errc::would_block) {
-      s->readable = false;
+      s.readable = false;
       target.on_accept_failed(got.error());
-    } else if (!stops_accepting(got.error()) && s->aborted_in_a_row < aborted_in_a_row_max) {
-      ++s->aborted_in_a_row;
+    } else if (!stops_accepting(got.error()) && s.aborted_in_a_row < aborted_in_a_row_max) {
+      ++s.aborted_in_a_row;
       target.on_accept_failed(errc::connection_aborted);
     } else {
-      s->aborted_in_a_row = 0;
-      s->stopped = true;
+      s.aborted_in_a_row = 0;
+      s.stopped = true;
       // As `connection_aborted` it would say that accepting goes on.
       target.on_accept_failed(got.error() == errc::connection_aborted ? make_error_code(errc::other) : got.error());
     }
@@ -630,38 +654,32 @@ void epoll_backend::accept(channel which) noexcept {
   }
 }
 
-void epoll_backend::receive_datagrams(channel which) noexcept {
+void epoll_backend::receive_datagrams(slot& s) noexcept {
+  const auto which = s.which;
+  auto& target = target_of<datagram_target>(s);
   int errors = 0;
   int in_a_row = 0; // whose turn has not ended
   const auto end_turn = [&] {
     if (std::exchange(in_a_row, 0) > 0)
       loop_->after_turn();
   };
-  for (int count = 0;; ++count) {
-    auto s = find(which);
-    if (!s || !s->reading || !s->readable) {
-      end_turn();
-      return;
-    }
+  for (int count = 0; s.which == which && s.reading && s.readable; ++count) {
     if (count == datagrams_per_turn) {
       if (errors == count) // the kernel tells an error once, so this one is of another kind: wait for an edge
-        s->readable = false;
+        s.readable = false;
       else
-        go_on(*s, which);
-      end_turn();
-      return;
+        go_on(s);
+      break;
     }
     auto& buffer = scratch();
-    auto got = static_cast<datagram_socket*>(s->owned)->receive({buffer.data(), buffer.capacity});
-    auto& target = target_of<datagram_target>(*s);
+    auto got = static_cast<datagram_socket*>(s.owned)->receive({buffer.data(), buffer.capacity});
     if (got) {
       ++in_a_row;
       if (!target.on_datagram(take_received(got->size), *got) || in_a_row == datagrams_in_a_row)
         end_turn();
     } else if (got.error() == errc::would_block) {
-      s->readable = false;
-      end_turn();
-      return;
+      s.readable = false;
+      break;
     } else {
       ++errors;
       ++in_a_row;
@@ -669,59 +687,56 @@ void epoll_backend::receive_datagrams(channel which) noexcept {
       end_turn();
     }
   }
+  end_turn();
 }
 
-void epoll_backend::send_datagrams(channel which) noexcept {
-  auto s = find(which);
-  s->sending = true;
-  auto& target = target_of<datagram_target>(*s);
+void epoll_backend::send_datagrams(slot& s) noexcept {
+  const auto which = s.which;
+  auto& target = target_of<datagram_target>(s);
+  s.sending = true;
   for (std::size_t sends = 0; sends < datagrams_per_turn;) {
     std::array<outgoing_datagram, datagram_socket::sent_at_once_max> all;
     const std::span next{all.data(), target.gather(all)};
-    s = find(which);
-    if (!s)
+    if (s.which != which)
       return;
     if (next.empty()) {
-      s->sending = false;
+      s.sending = false;
       return;
     }
-    auto sent = static_cast<datagram_socket*>(s->owned)->send(next);
-    if (!sent && sent.error() == errc::connection_refused && !s->local) {
+    auto sent = static_cast<datagram_socket*>(s.owned)->send(next);
+    if (!sent && sent.error() == errc::connection_refused && !s.local) {
       // An earlier datagram was refused; the kernel says so here, once, and has not sent this one.
       target.on_receive_error(sent.error());
-      s = find(which);
-      if (!s)
+      if (s.which != which)
         return;
-      sent = static_cast<datagram_socket*>(s->owned)->send(next);
+      sent = static_cast<datagram_socket*>(s.owned)->send(next);
     }
     if (!sent && sent.error() == errc::would_block) {
-      const bool announced = !s->local || next.front().to == nullptr; // only where the socket is connected to
+      const bool announced = !s.local || next.front().to == nullptr; // only where the socket is connected to
       const bool put_aside = !announced && target.on_receiver_full();
-      s = find(which);
-      if (!s)
+      if (s.which != which)
         return;
       if (put_aside) {
         ++sends;
         continue;
       }
-      s->sending = false;
-      s->writable = false;
+      s.sending = false;
+      s.writable = false;
       if (announced)
-        await_room(*s, which);
+        await_room(s);
       else
-        try_again_soon(*s, which);
+        try_again_soon(s);
       return;
     }
     const auto done = sent ? *sent : 1;
     for (std::size_t i = 0; i < done; ++i) {
       target.on_datagram_sent(sent ? std::error_code{} : sent.error());
-      s = find(which);
-      if (!s)
+      if (s.which != which)
         return;
     }
     sends += done;
   }
-  send_later(*s, which);
+  send_later(s);
 }
 
 } // namespace

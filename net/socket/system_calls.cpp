@@ -20,6 +20,7 @@ namespace direct {
 using ::epoll_wait;
 using ::recv;
 using ::recvmsg;
+using ::send;
 using ::sendmmsg;
 using ::sendmsg;
 
@@ -32,6 +33,9 @@ ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept {
 }
 ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept {
   return ::syscall(SYS_recvmsg, fd, message, flags);
+}
+ssize_t send(int fd, const void* data, std::size_t size, int flags) noexcept {
+  return ::syscall(SYS_sendto, fd, data, size, flags, nullptr, 0);
 }
 ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept {
   return ::syscall(SYS_sendmsg, fd, message, flags);
@@ -101,6 +105,10 @@ ssize_t system_calls::recv(int fd, void* buffer, std::size_t size, int flags) no
 
 ssize_t system_calls::recvmsg(int fd, msghdr* message, int flags) noexcept {
   return direct::recvmsg(fd, message, flags);
+}
+
+ssize_t system_calls::send(int fd, const void* data, std::size_t size, int flags) noexcept {
+  return direct::send(fd, data, size, flags);
 }
 
 ssize_t system_calls::sendmsg(int fd, const msghdr* message, int flags) noexcept {

@@ -33,6 +33,7 @@ class system_calls {
   virtual int close(int fd) noexcept;
   virtual ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept;
   virtual ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept;
+  virtual ssize_t send(int fd, const void* data, std::size_t size, int flags) noexcept;
   virtual ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept;
   virtual int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept;
   virtual int fcntl(int fd, int command, int argument) noexcept;

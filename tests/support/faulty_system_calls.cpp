@@ -477,6 +477,14 @@ int faulty_system_calls::sendmmsg(int fd, mmsghdr* messages, unsigned count, int
   return static_cast<int>(count);
 }
 
+ssize_t faulty_system_calls::send(int fd, const void* data, std::size_t size, int flags) noexcept {
+  iovec part{const_cast<void*>(data), size};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  return sendmsg(fd, &message, flags);
+}
+
 ssize_t faulty_system_calls::sendmsg(int fd, const msghdr* message, int flags) noexcept {
   if (refused(call::sendmsg, fd))
     return -1;

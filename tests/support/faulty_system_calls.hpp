@@ -136,6 +136,8 @@ class faulty_system_calls final : public net::system_calls {
   int close(int fd) noexcept override;
   ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept override;
   ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept override;
+  /// As a sendmsg of one part, with what may befall that.
+  ssize_t send(int fd, const void* data, std::size_t size, int flags) noexcept override;
   ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept override;
   /// A sendmsg for each message, with what may befall that.
   int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept override;

@@ -149,9 +149,10 @@ struct stream_recorder final : stream_target, recorder {
       parts[count] = {outgoing.data() + at, std::min(part_size, outgoing.size() - at)};
     return count;
   }
-  void on_sent(std::size_t count) noexcept override {
+  bool on_sent(std::size_t count) noexcept override {
     sent += count;
     happened("sent");
+    return true;
   }
   void on_send_failed(std::error_code cause) noexcept override {
     ++send_failures;

@@ -113,7 +113,7 @@ struct reader final : stream_target {
   void on_read_end(std::error_code) noexcept override {}
   void on_hang_up(std::error_code) noexcept override {}
   std::size_t gather(std::span<iovec>) noexcept override { return 0; }
-  void on_sent(std::size_t) noexcept override {}
+  bool on_sent(std::size_t) noexcept override { return false; }
   void on_send_failed(std::error_code) noexcept override {}
 
   backend& io;
