@@ -132,22 +132,28 @@ result<received_datagram> datagram_socket::receive(std::span<std::byte> buffer) 
   if (!here)
     return failure{here.error()};
   sockaddr_storage from;
+  auto& from_any = reinterpret_cast<sockaddr&>(from);
+  socklen_t from_size = sizeof from;
   alignas(cmsghdr) std::byte details[256];
   iovec part{buffer.data(), buffer.size()};
   msghdr message{};
+  message.msg_name = &from;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = details;
   const auto size = uninterrupted([&] {
-    message.msg_name = &from;
+    // Without room for details: descriptors that a peer sends along a Unix socket would be ours to close. And cheaper.
+    if (!tells_destination_)
+      return sys().recvfrom(fd(), buffer.data(), buffer.size(), MSG_TRUNC | MSG_DONTWAIT, &from_any, &from_size);
     message.msg_namelen = sizeof from;
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    // No room for details on a Unix socket: descriptors that a peer sends along would be ours to close.
-    message.msg_control = tells_destination_ ? details : nullptr;
-    message.msg_controllen = tells_destination_ ? sizeof details : 0;
-    return sys().recvmsg(fd(), &message, MSG_TRUNC | MSG_DONTWAIT);
+    message.msg_controllen = sizeof details;
+    const auto got = sys().recvmsg(fd(), &message, MSG_TRUNC | MSG_DONTWAIT);
+    from_size = message.msg_namelen;
+    return got;
   });
   if (size < 0)
     return failure{from_errno(errno)};
-  auto sender = from_socket_address(reinterpret_cast<sockaddr*>(&from), message.msg_namelen, transport());
+  auto sender = from_socket_address(&from_any, from_size, transport());
   if (!sender)
     return failure{sender.error()};
   const auto full = static_cast<std::size_t>(size);
@@ -158,19 +164,18 @@ result<received_datagram> datagram_socket::receive(std::span<std::byte> buffer) 
 }
 
 result<std::size_t> datagram_socket::send(std::span<const std::byte> payload, const endpoint* to) {
-  iovec part{const_cast<std::byte*>(payload.data()), payload.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
   socket_address address;
+  const sockaddr* whom = nullptr;
+  socklen_t whom_size = 0;
   if (to != nullptr) {
     if (to->transport() != transport())
       return failure{errc::invalid_endpoint};
     address = to_socket_address(*to);
-    message.msg_name = address.data();
-    message.msg_namelen = address.size;
+    whom = address.data();
+    whom_size = address.size;
   }
-  const auto size = uninterrupted([&] { return sys().sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
+  const auto size = uninterrupted(
+      [&] { return sys().sendto(fd(), payload.data(), payload.size(), MSG_NOSIGNAL | MSG_DONTWAIT, whom, whom_size); });
   if (size < 0)
     return failure{from_errno(errno)};
   return static_cast<std::size_t>(size);

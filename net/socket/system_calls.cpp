@@ -19,10 +19,11 @@ namespace direct {
 // A sanitizer learns from the C library's functions what the kernel did, and in which order.
 using ::epoll_wait;
 using ::recv;
+using ::recvfrom;
 using ::recvmsg;
-using ::send;
 using ::sendmmsg;
 using ::sendmsg;
+using ::sendto;
 
 #else
 
@@ -31,11 +32,14 @@ using ::sendmsg;
 ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept {
   return ::syscall(SYS_recvfrom, fd, buffer, size, flags, nullptr, nullptr);
 }
+ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from, socklen_t* from_size) noexcept {
+  return ::syscall(SYS_recvfrom, fd, buffer, size, flags, from, from_size);
+}
 ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept {
   return ::syscall(SYS_recvmsg, fd, message, flags);
 }
-ssize_t send(int fd, const void* data, std::size_t size, int flags) noexcept {
-  return ::syscall(SYS_sendto, fd, data, size, flags, nullptr, 0);
+ssize_t sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* to, socklen_t to_size) noexcept {
+  return ::syscall(SYS_sendto, fd, data, size, flags, to, to_size);
 }
 ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept {
   return ::syscall(SYS_sendmsg, fd, message, flags);
@@ -103,12 +107,18 @@ ssize_t system_calls::recv(int fd, void* buffer, std::size_t size, int flags) no
   return direct::recv(fd, buffer, size, flags);
 }
 
+ssize_t system_calls::recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
+                               socklen_t* from_size) noexcept {
+  return direct::recvfrom(fd, buffer, size, flags, from, from_size);
+}
+
 ssize_t system_calls::recvmsg(int fd, msghdr* message, int flags) noexcept {
   return direct::recvmsg(fd, message, flags);
 }
 
-ssize_t system_calls::send(int fd, const void* data, std::size_t size, int flags) noexcept {
-  return direct::send(fd, data, size, flags);
+ssize_t system_calls::sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* to,
+                             socklen_t to_size) noexcept {
+  return direct::sendto(fd, data, size, flags, to, to_size);
 }
 
 ssize_t system_calls::sendmsg(int fd, const msghdr* message, int flags) noexcept {

@@ -32,8 +32,11 @@ class system_calls {
   virtual int shutdown(int fd, int how) noexcept;
   virtual int close(int fd) noexcept;
   virtual ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept;
+  virtual ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
+                           socklen_t* from_size) noexcept;
   virtual ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept;
-  virtual ssize_t send(int fd, const void* data, std::size_t size, int flags) noexcept;
+  virtual ssize_t sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* to,
+                         socklen_t to_size) noexcept;
   virtual ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept;
   virtual int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept;
   virtual int fcntl(int fd, int command, int argument) noexcept;

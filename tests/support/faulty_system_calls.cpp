@@ -442,6 +442,20 @@ ssize_t faulty_system_calls::recv(int fd, void* buffer, std::size_t size, int fl
   return done;
 }
 
+ssize_t faulty_system_calls::recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
+                                      socklen_t* from_size) noexcept {
+  iovec part{buffer, size};
+  msghdr message{};
+  message.msg_name = from;
+  message.msg_namelen = from_size ? *from_size : 0;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  const auto done = recvmsg(fd, &message, flags);
+  if (done >= 0 && from_size)
+    *from_size = message.msg_namelen;
+  return done;
+}
+
 ssize_t faulty_system_calls::recvmsg(int fd, msghdr* message, int flags) noexcept {
   if (refused(call::recvmsg, fd))
     return -1;
@@ -477,9 +491,12 @@ int faulty_system_calls::sendmmsg(int fd, mmsghdr* messages, unsigned count, int
   return static_cast<int>(count);
 }
 
-ssize_t faulty_system_calls::send(int fd, const void* data, std::size_t size, int flags) noexcept {
+ssize_t faulty_system_calls::sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* to,
+                                    socklen_t to_size) noexcept {
   iovec part{const_cast<void*>(data), size};
   msghdr message{};
+  message.msg_name = const_cast<sockaddr*>(to);
+  message.msg_namelen = to_size;
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   return sendmsg(fd, &message, flags);

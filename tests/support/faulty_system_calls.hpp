@@ -135,9 +135,13 @@ class faulty_system_calls final : public net::system_calls {
   int shutdown(int fd, int how) noexcept override;
   int close(int fd) noexcept override;
   ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept override;
+  /// A recvmsg of one part.
+  ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
+                   socklen_t* from_size) noexcept override;
   ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept override;
-  /// As a sendmsg of one part, with what may befall that.
-  ssize_t send(int fd, const void* data, std::size_t size, int flags) noexcept override;
+  /// A sendmsg of one part, with what may befall that.
+  ssize_t sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* to,
+                 socklen_t to_size) noexcept override;
   ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept override;
   /// A sendmsg for each message, with what may befall that.
   int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept override;

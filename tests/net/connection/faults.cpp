@@ -52,7 +52,7 @@ TEST_CASE("a signal in every second call goes unnoticed") { // F5
     exchange(on, 400'000);
     kernel.clear_faults();
   }
-  CHECK(kernel.injected(call::recv) + kernel.injected(call::recvmsg) > 0);
+  CHECK(kernel.injected(call::recv) > 0);
   CHECK(kernel.injected(call::sendmsg) > 0);
   CHECK(kernel.violations().empty());
 }
@@ -70,7 +70,7 @@ TEST_CASE("reads and writes of one byte give the same result, in as many calls a
     kernel.clear_faults();
     CHECK(kernel.bytes_out() == size);
     CHECK(kernel.calls(call::sendmsg) <= 2 * size + 2);
-    CHECK(kernel.calls(call::recv) + kernel.calls(call::recvmsg) <= 4 * size + 16);
+    CHECK(kernel.calls(call::recv) <= 4 * size + 16);
   }
 }
 
@@ -180,8 +180,7 @@ TEST_CASE("an error in reading closes with it, after everything that came before
   auto& s = on.open();
   s.far.send_all("before");
   REQUIRE(on.pump_until([&] { return s.received_bytes == 6; }));
-  const auto reading = on.over == carrier::tcp ? call::recv : call::recvmsg;
-  kernel.fail(reading, EIO, {.first = 1, .count = 1, .fd = s.near.socket().fd()});
+  kernel.fail(call::recv, EIO, {.first = 1, .count = 1, .fd = s.near.socket().fd()});
   s.far.send_all("after");
   REQUIRE(on.pump_until_closed(s));
   CHECK(s.log == std::vector<std::string>{"received", "closed"});

@@ -37,8 +37,13 @@ class interrupting_once : public system_calls {
   ssize_t recv(int fd, void* buffer, std::size_t size, int flags) noexcept override {
     return first(recv_) ? -1 : system_calls::recv(fd, buffer, size, flags);
   }
-  ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept override {
-    return first(recvmsg_) ? -1 : system_calls::recvmsg(fd, message, flags);
+  ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from,
+                   socklen_t* from_size) noexcept override {
+    return first(recvfrom_) ? -1 : system_calls::recvfrom(fd, buffer, size, flags, from, from_size);
+  }
+  ssize_t sendto(int fd, const void* data, std::size_t size, int flags, const sockaddr* to,
+                 socklen_t to_size) noexcept override {
+    return first(sendto_) ? -1 : system_calls::sendto(fd, data, size, flags, to, to_size);
   }
   ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept override {
     return first(sendmsg_) ? -1 : system_calls::sendmsg(fd, message, flags);
@@ -49,7 +54,7 @@ class interrupting_once : public system_calls {
     errno = EINTR;
     return !std::exchange(done, true);
   }
-  bool accept_ = false, connect_ = false, recv_ = false, recvmsg_ = false, sendmsg_ = false;
+  bool accept_ = false, connect_ = false, recv_ = false, recvfrom_ = false, sendto_ = false, sendmsg_ = false;
 };
 
 bool is_open(int fd) {
