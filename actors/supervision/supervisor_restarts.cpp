@@ -239,7 +239,7 @@ void supervisor_actor::start_again(const child_ptr& failed) {
 
 /// It will not be started, so they are not either (as by OTP).
 void supervisor_actor::stop_those_that_wait_for(const child_ptr& failed) {
-  for (const auto& each : children_)
+  for (const auto& each : restarted_with(failed))
     if (each->waits_for == failed.get()) {
       net::log(net::log_level::warning, "supervisor",
                each->path() + " stays ended, for " + failed->path() + " was terminated before it started again");
