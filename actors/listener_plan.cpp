@@ -58,4 +58,8 @@ void listener_plan::abandon() noexcept {
     end_connections(all, count, &connection_actor::abort);
 }
 
+void listener_plan::drop_connections(bool abort) noexcept {
+  end_connections(all, count, abort ? &connection_actor::abort : &connection_actor::close);
+}
+
 } // namespace actnet

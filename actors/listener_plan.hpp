@@ -35,6 +35,7 @@ struct listener_plan final : kept_socket {
 
   /// Any thread.
   void abandon() noexcept override;
+  void drop_connections(bool abort) noexcept override;
 
   loops& all;
   loop_host& home;           ///< Of the listener.

@@ -71,9 +71,9 @@ caf::behavior main_actor::make_behavior() {
       },
       [this](const listening& l) { tell_of(l.local); },
       [this](const bound& b) { tell_of(b.local); },
-      [this](const listen_failed& f) { give_up("listen on", f.local, f.cause); },
-      [this](const bind_failed& f) { give_up("bind", f.local, f.cause); },
-      [this](const connect_failed& f) { give_up("connect to", f.remote, f.cause); },
+      [this](const listen_failed& f) { socket_failed(failure_in_words("listen on", f.local, f.cause)); },
+      [this](const bind_failed& f) { socket_failed(failure_in_words("bind", f.local, f.cause)); },
+      [this](const connect_failed& f) { socket_failed(failure_in_words("connect to", f.remote, f.cause)); },
       [](const connections_alarm& a) {
         net::log(net::log_level::warning, "accept",
                  a.local.to_string() + ": there are " + std::to_string(a.connections) + " connections");
@@ -91,27 +91,20 @@ caf::behavior main_actor::make_behavior() {
   return theirs ? caf::behavior{caf::message_handler{theirs.as_behavior_impl()}.or_else(ours)} : caf::behavior{ours};
 }
 
-void main_actor::give_up(const char* what, const net::endpoint& where, const caf::error& cause) {
-  if (drain_until_)
-    return; // called off with everything else
-  const auto reason = to_text(cause);
-  stop({1,
-        code_of(cause) == errc::invalid_endpoint
-            ? reason
-            : std::string{"cannot "} + what + " " + where.to_string() + ": " + reason,
-        milliseconds{0}});
+/// The first time: later ones are of what is called off with everything else.
+void main_actor::give_up(const std::string& sentence) {
+  if (!drain_until_)
+    stop({1, sentence, milliseconds{0}});
+}
+
+void main_actor::socket_failed(const std::string& sentence) {
+  if (!failed_to_open(sentence))
+    give_up(sentence);
 }
 
 void main_actor::child_failed_to_start(const std::string& path, started_child::nature is, const caf::error& cause) {
-  if (drain_until_)
-    return;                                                                          // called off with everything else
   if (is == started_child::nature::plain || is == started_child::nature::supervisor) // sockets say so themselves
-    stop({1, "cannot start " + path + ": " + to_text(cause), milliseconds{0}});
-}
-
-void main_actor::giving_up(const std::string& sentence) {
-  if (!drain_until_)
-    stop({1, sentence, milliseconds{0}});
+    give_up("cannot start " + path + ": " + to_text(cause));
 }
 
 void main_actor::told_to_end(const caf::error& reason) {
@@ -136,6 +129,11 @@ void main_actor::on_timer(net::time_point) noexcept {
 void main_actor::on_exit() {
   home()->loop().timers().cancel(*this);
   supervisor_actor::on_exit();
+  const auto& reason = fail_state();
+  if (reason && reason != caf::exit_reason::normal && reason != caf::exit_reason::user_shutdown && exit_code_ == 0) {
+    say(program_ + ": the main actor ended: " + to_text(reason));
+    exit_code_ = 1;
+  }
   outcome_.ended(exit_code_);
 }
 

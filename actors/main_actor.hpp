@@ -59,9 +59,10 @@ struct program_outcome {
 /// The root of the tree of supervisors ("main"), one for one. What it listens on and binds are transient children of
 /// it, and `start_child` adds others.
 ///
-/// Says `listening on ENDPOINT` on stderr for each listener and datagram socket in the tree, ends the program with a
-/// sentence and exit code 1 when one of its children does not start or children end too often, and ends it with 0 once
-/// all its children, all it opened and all that joined is gone. When told to stop, it sends `drain` to all sockets of
+/// Says `listening on ENDPOINT` on stderr for each listener and datagram socket in the tree. Ends the program with a
+/// sentence and exit code 1 when something that it opened does not open, when a child that nobody asked for by message
+/// does not start, when children end too often, and when it is ended itself by an error; and with 0 once all its
+/// children, all it opened and all that joined is gone. When told to stop, it sends `drain` to all sockets of
 /// the tree and all that joined, then ends the other children in the reverse order of their start, and kills what is
 /// left after the deadline. Of several complaints the first is told.
 class main_actor final : public supervisor_actor, private net::timer {
@@ -84,12 +85,13 @@ class main_actor final : public supervisor_actor, private net::timer {
 
  private:
   void stop(const program_stop& order);
-  void give_up(const char* what, const net::endpoint& where, const caf::error& cause);
+  void give_up(const std::string& sentence);
+  void socket_failed(const std::string& sentence);
   void tell_of(const net::endpoint& where);
   void say(const std::string& line) const;
   void end_if_alone();
   void child_failed_to_start(const std::string& path, started_child::nature is, const caf::error& cause) override;
-  void giving_up(const std::string& sentence) override;
+  void giving_up(const std::string& sentence) override { give_up(sentence); }
   void on_free() override { end_if_alone(); }
   void told_to_end(const caf::error& reason) override;
   void all_ended(const caf::error& reason) override;

@@ -62,6 +62,8 @@ class kept_socket {
   virtual ~kept_socket() = default;
   /// There is no successor: nothing of it is to stay.
   virtual void abandon() noexcept = 0;
+  /// The successor starts together with its siblings, so connections do not stay either: they are closed, or aborted.
+  virtual void drop_connections(bool /*abort*/) noexcept {}
 };
 
 /// A child that was made.

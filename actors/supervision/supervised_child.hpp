@@ -55,6 +55,8 @@ struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<
   net::time_point began_at{};
   std::shared_ptr<kept_socket> kept;
   caf::error last_reason;
+  std::string complaint;            // why its socket did not open
+  bool asked_for = false;           // by a message
   bool awaited = false;             // its end is, by what is being done
   bool to_be_restarted = false;     // it is being ended for that
   bool end_waits = false;           // to be dealt with
@@ -91,6 +93,7 @@ struct supervisor_actor::work {
   std::deque<std::vector<child_ptr>> stops;
   std::deque<child_ptr> starts;
   bool to_be_restarted = false; // those that are ended
+  bool some_called_off = false; // what may not be started since all drains is left out, and the others are started
   std::function<void(const child_ptr& failed, const caf::error& cause)> done;
   response_promise asked = {};
 

@@ -62,6 +62,7 @@ void supervisor_actor::on_exit() {
   kill_all();
   call_off_surveys();
   for (const auto& each : std::exchange(children_, {})) {
+    log_waiting_end(*each, nullptr);
     each->let_go_of_socket();
     if (auto stable = each->stable())
       stable->end(make_error(errc::closed));
@@ -102,6 +103,7 @@ void supervisor_actor::forget(const child_ptr& which) {
   if (which->place == children_.end())
     return;
   const auto kept_alive = which;
+  log_waiting_end(*kept_alive, nullptr);
   set_state(*kept_alive, child_state::stopped);
   kept_alive->let_go_of_socket();
   kept_alive->boss_timers().cancel(*kept_alive);
@@ -208,6 +210,11 @@ void supervisor_actor::proceed() {
 }
 
 void supervisor_actor::finish_work(const child_ptr& failed, const caf::error& cause) {
+  if (failed && at_->some_called_off && code_of(cause) == errc::shutting_down) {
+    set_state(*failed, child_state::stopped);
+    failed->let_go_of_socket();
+    return;
+  }
   const auto over = std::move(at_);
   if (over->done)
     over->done(failed, cause);
@@ -254,12 +261,13 @@ caf::actor supervisor_actor::start_child(child_spec spec) {
   if (!mistake.empty())
     throw std::invalid_argument{mistake};
   const auto made = add(std::move(spec));
-  when_free([this, made] { start_new(made, {}); });
+  when_free([this, made] { start_new(made, asked_by::function, {}); });
   return made->public_handle();
 }
 
 /// Only when nothing is being done. Forgets it if it does not start.
-void supervisor_actor::start_new(const child_ptr& made, response_promise asked) {
+void supervisor_actor::start_new(const child_ptr& made, asked_by whom, response_promise asked) {
+  made->asked_for = whom == asked_by::message;
   work one;
   one.asked = asked;
   one.starts.push_back(made);
@@ -271,18 +279,27 @@ void supervisor_actor::start_new(const child_ptr& made, response_promise asked) 
     forget(made);
     if (asked.pending())
       asked.deliver(cause);
+    else if (made->asked_for)
+      supervisor_actor::child_failed_to_start(made->path(), made->is, cause);
     else
       child_failed_to_start(made->path(), made->is, cause);
   };
   perform(std::move(one));
 }
 
+/// While sockets drain, none is opened, nor anything that may have some.
+bool supervisor_actor::is_called_off(const child& which) const noexcept {
+  return no_new_sockets_ && which.is != started_child::nature::plain;
+}
+
 caf::error supervisor_actor::try_start(child& which) {
-  if (ending_ || killed_all_ || (no_new_sockets_ && (which.starts == 0 || which.is != started_child::nature::plain)))
+  if (ending_ || killed_all_ || is_called_off(which) || (no_new_sockets_ && which.starts == 0))
     return make_error(errc::shutting_down);
+  log_waiting_end(which, nullptr);
   which.boss_timers().cancel(which);
-  which.to_be_restarted = which.end_waits = false;
+  which.to_be_restarted = false;
   which.waits_for = nullptr;
+  which.complaint.clear();
   which.began_at = home()->loop().now();
   started_child made;
   try {
@@ -293,6 +310,7 @@ caf::error supervisor_actor::try_start(child& which) {
   }
   which.is = made.is;
   if (made.who && which.owns_socket() && !which.kept) {
+    which.is = started_child::nature::plain; // no message tells of its failure
     caf::anon_send_exit(made.who, caf::exit_reason::kill);
     set_state(which, child_state::stopped);
     return make_error(errc::invalid_argument,
@@ -322,6 +340,23 @@ void supervisor_actor::began(const caf::strong_actor_ptr& who) {
   if (at_ && at_->starting == which)
     at_->starting = nullptr;
   proceed();
+}
+
+std::string failure_in_words(const char* what, const net::endpoint& where, const caf::error& cause) {
+  const auto reason = to_text(cause);
+  return code_of(cause) == errc::invalid_endpoint
+             ? reason
+             : std::string{"cannot "} + what + " " + where.to_string() + ": " + reason;
+}
+
+bool supervisor_actor::failed_to_open(const std::string& sentence) {
+  const auto& who = current_sender();
+  const auto found = who ? by_actor_.find(who->id()) : by_actor_.end();
+  if (found == by_actor_.end())
+    return false;
+  auto& which = *found->second;
+  which.complaint = sentence;
+  return which.asked_for || which.starts > 1;
 }
 
 // -- the whole ---------------------------------------------------------------------------------------
@@ -373,6 +408,7 @@ void supervisor_actor::drain_sockets(std::chrono::milliseconds deadline, std::fu
     if (--all->left == 0)
       all->finally();
   };
+  std::vector<child_ptr> called_off;
   for (const auto& each : children_) {
     each->to_be_restarted = false;
     if (each->is == started_child::nature::plain)
@@ -381,10 +417,13 @@ void supervisor_actor::drain_sockets(std::chrono::milliseconds deadline, std::fu
       ++all->left;
       request(each->who, caf::infinite, drain{deadline})
           .then([one_less](caf::ok_atom) { one_less(); }, [one_less](caf::error&) { one_less(); });
-    } else if (each->state == child_state::restarting) {
+    } else {
       order_end(*each, false);
+      called_off.push_back(each);
     }
   }
+  for (const auto& each : called_off)
+    when_free([this, each] { start_without(each); });
   one_less();
 }
 

@@ -94,6 +94,10 @@ class supervisor_actor : public handler {
   /// Ends all children in the reverse order of their start, then itself.
   void end_all(caf::error reason);
 
+  /// The child that sent the current message could not open its socket: the reason of its end will say so in this
+  /// sentence. True if that is all there is to do, for whoever asked for the child is answered, or it is a restart.
+  bool failed_to_open(const std::string& sentence);
+
   /// Kills what is left. Nothing is started any more.
   void kill_all();
 
@@ -132,9 +136,9 @@ class supervisor_actor : public handler {
   void forget(const child_ptr& which);
   std::string mistake_in(const child_spec& spec) const;
   child_ptr find(const child_name& which) const;
-  std::vector<child_ptr> in_order() const;
   std::vector<child_ptr> restarted_with(const child_ptr& failed) const;
   bool is_dynamic() const noexcept { return options_.strategy == strategy::dynamic; }
+  bool is_called_off(const child& which) const noexcept;
 
   /// What is left when all ends is not done, and `asked` answered so.
   void when_free(std::function<void()> what, response_promise asked = {});
@@ -146,7 +150,8 @@ class supervisor_actor : public handler {
   }
   void perform(work what);
   void proceed();
-  void start_new(const child_ptr& made, response_promise asked);
+  enum class asked_by : std::uint8_t { function, message };
+  void start_new(const child_ptr& made, asked_by whom, response_promise asked);
   void finish_work(const child_ptr& failed, const caf::error& cause);
   std::vector<std::vector<child_ptr>> ending_order() const;
 
@@ -159,11 +164,13 @@ class supervisor_actor : public handler {
   void ended(const child_ptr& which, const caf::error& reason);
   void restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start = false);
   void start_again(const child_ptr& failed);
+  void start_without(const child_ptr& called_off);
   void call_off_surveys();
   void stop_those_that_wait_for(const child_ptr& failed);
   void set_state(child& which, child_state state);
   child_info describe(const child& which) const;
   void log_end(const child& which, const caf::error& reason, const char* what_follows) const;
+  void log_waiting_end(child& which, const char* what_follows) const;
 
   const std::string path_;
   const supervisor_options options_;
@@ -197,6 +204,9 @@ class supervisor_actor : public handler {
   bool killed_all_ = false;
   bool ending_ = false;
 };
+
+/// "cannot listen on ENDPOINT: why"; `what` is such as "listen on".
+std::string failure_in_words(const char* what, const net::endpoint& where, const caf::error& cause);
 
 } // namespace actnet
 

@@ -21,7 +21,7 @@ caf::message_handler supervisor_actor::supervision() {
                                            : errc::already_present));
             return;
           }
-          start_new(add(std::move(spec)), std::move(promise));
+          start_new(add(std::move(spec)), asked_by::message, std::move(promise));
         });
       },
       [this](const terminate_child& order) {
@@ -114,8 +114,8 @@ caf::message_handler supervisor_actor::supervision() {
       [this](const listening& l) { tell_parent(l); },
       [this](const bound& b) { tell_parent(b); },
       [this](const connections_alarm& alarm) { tell_parent(alarm); },
-      [](const listen_failed&) {},
-      [](const bind_failed&) {},
+      [this](const listen_failed& f) { failed_to_open(failure_in_words("listen on", f.local, f.cause)); },
+      [this](const bind_failed& f) { failed_to_open(failure_in_words("bind", f.local, f.cause)); },
       [](const listener_closed&) {},
       [](const datagram::closed&) {},
   };

@@ -10,6 +10,9 @@ using std::chrono::milliseconds;
 /// What a socket gets beyond the time for its connections, which it ends by itself.
 constexpr milliseconds grace{100};
 
+/// Lines in the log; of the others the next line tells the number.
+constexpr unsigned dynamic_ends_per_second = 10;
+
 bool is_normal(const caf::error& reason) {
   return !reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown;
 }
@@ -23,14 +26,17 @@ std::string shown(milliseconds time) {
 // -- ending ------------------------------------------------------------------------------------------
 
 void supervisor_actor::order_end(child& which, bool to_be_restarted) {
+  log_waiting_end(which,
+                  to_be_restarted && which.spec.restart != restart::temporary ? "; it is started again" : nullptr);
   if (which.state == child_state::restarting) {
     which.boss_timers().cancel(which);
-    which.end_waits = false;
     which.waits_for = nullptr;
     set_state(which, child_state::stopped);
   }
-  if (!to_be_restarted && !which.who)
+  if (!which.who && !to_be_restarted)
     which.let_go_of_socket();
+  else if (!which.who && which.kept)
+    which.kept->drop_connections(which.spec.shutdown.is_brutal());
   if (!which.who || which.state == child_state::stopping)
     return;
   set_state(which, child_state::stopping);
@@ -95,26 +101,28 @@ void supervisor_actor::down(const caf::down_msg& message) {
   const auto was = which->state;
   which->boss_timers().cancel(*which);
   which->who = nullptr;
-  which->last_reason = message.reason;
+  const auto reason = which->complaint.empty() ? message.reason : make_error(code_of(message.reason), which->complaint);
+  which->last_reason = reason;
   if (was == child_state::stopping) {
-    if (!is_normal(message.reason) && message.reason != caf::exit_reason::kill)
-      log_end(*which, message.reason, " while it was being ended");
+    if (!is_normal(reason) && reason != caf::exit_reason::kill)
+      log_end(*which, reason, " while it was being ended");
     set_state(*which, child_state::stopped);
     if (!which->to_be_restarted)
       which->let_go_of_socket();
+    else if (which->kept)
+      which->kept->drop_connections(true); // it was killed: they have had their time
     if (std::exchange(which->awaited, false) && at_)
       --at_->awaited;
     proceed();
   } else if (was == child_state::starting && at_ && at_->starting == which) {
     set_state(*which, child_state::stopped);
     at_->starting = nullptr;
-    finish_work(which,
-                is_normal(message.reason) ? make_error(errc::other, "it ended before it was started") : message.reason);
+    finish_work(which, is_normal(reason) ? make_error(errc::other, "it ended before it was started") : reason);
     proceed();
   } else {
     set_state(*which, which->spec.restart == restart::temporary ? child_state::stopped : child_state::restarting);
     which->end_waits = true;
-    when_free([this, which, starts = which->starts, reason = message.reason] {
+    when_free([this, which, starts = which->starts, reason] {
       if (which->place != children_.end() && which->starts == starts && std::exchange(which->end_waits, false))
         ended(which, reason);
     });
@@ -126,7 +134,7 @@ void supervisor_actor::ended(const child_ptr& which, const caf::error& reason) {
       is_normal(reason) || (which->is == started_child::nature::supervisor && code_of(reason) == errc::restart_limit);
   const auto again =
       which->spec.restart == restart::permanent || (which->spec.restart == restart::transient && !normally);
-  const auto called_off = ending_ || killed_all_ || (no_new_sockets_ && which->is != started_child::nature::plain);
+  const auto called_off = ending_ || killed_all_ || is_called_off(*which);
   if (is_normal(reason))
     which->let_go_of_socket(); // it has closed it
   if (again && !called_off) {
@@ -143,13 +151,23 @@ void supervisor_actor::ended(const child_ptr& which, const caf::error& reason) {
 }
 
 void supervisor_actor::log_end(const child& which, const caf::error& reason, const char* what_follows) const {
-  const auto line = which.path() + " ended: " + in_words(reason);
-  if (what_follows)
-    net::log(net::log_level::warning, "supervisor", line + what_follows);
-  else if (!is_normal(reason))
-    net::log_limited(net::log_level::warning, "supervisor-child", line);
-  else if (net::log_enabled(net::log_level::debug))
-    net::log(net::log_level::debug, "supervisor", line);
+  const auto normally = is_normal(reason) && !what_follows;
+  const auto level = normally ? net::log_level::debug : net::log_level::warning;
+  if (!net::log_enabled(level))
+    return;
+  const auto line = which.path() + " ended: " + in_words(reason) + (what_follows ? what_follows : "");
+  // Of children without number there can be a flood, unless they are started again: that has its intensity.
+  const bool goes_on = what_follows && which.state == child_state::restarting;
+  if (is_dynamic() && !normally && !goes_on)
+    net::log_limited(level, "supervisor-child", line, dynamic_ends_per_second);
+  else
+    net::log(level, "supervisor", line);
+}
+
+/// Of an end that is not going to be dealt with, because something greater comes first.
+void supervisor_actor::log_waiting_end(child& which, const char* what_follows) const {
+  if (std::exchange(which.end_waits, false))
+    log_end(which, which.last_reason, what_follows);
 }
 
 // -- starting again ----------------------------------------------------------------------------------
@@ -184,6 +202,8 @@ void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& 
   log_end(*failed, reason,
           delay.count() > 0 ? ("; it is started again in " + shown(delay)).c_str() : "; it is started again");
   const auto group = restarted_with(failed);
+  if (group.size() > 1 && failed->kept)
+    failed->kept->drop_connections(failed->spec.shutdown.is_brutal());
   work others;
   others.to_be_restarted = true;
   for (auto each = group.rbegin(); each != group.rend(); ++each)
@@ -191,14 +211,13 @@ void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& 
       others.stops.push_back({*each});
   others.done = [this, group, failed, delay, did_not_start](const child_ptr&, const caf::error&) {
     for (const auto& each : group) {
-      each->end_waits = false;
       each->waits_for = each == failed ? nullptr : failed.get();
       if (each->spec.restart == restart::temporary && each != failed)
         forget(each);
       else
         set_state(*each, child_state::restarting);
     }
-    if (delay.count() > 0 || did_not_start)
+    if ((delay.count() > 0 || did_not_start) && !is_called_off(*failed))
       home()->loop().timers().arm(*failed, net::later(home()->loop().now(), delay));
     else
       start_again(failed);
@@ -211,19 +230,15 @@ void supervisor_actor::start_again(const child_ptr& failed) {
   if (failed->state != child_state::restarting || failed->place == children_.end())
     return;
   work all;
+  all.some_called_off = true;
   for (const auto& each : restarted_with(failed)) {
     all.starts.push_back(each);
-    if (each != failed && !each->who)
+    if (each != failed && !each->who && !is_called_off(*each))
       net::log(net::log_level::info, "supervisor", each->path() + " is started again with " + failed->path());
   }
   all.done = [this](const child_ptr& did_not, const caf::error& cause) {
     if (!did_not)
       return;
-    if (ending_ || code_of(cause) == errc::shutting_down) {
-      set_state(*did_not, child_state::stopped);
-      did_not->let_go_of_socket();
-      return;
-    }
     net::log(net::log_level::error, "supervisor", did_not->path() + " did not start again: " + in_words(cause));
     set_state(*did_not, child_state::restarting);
     for (const auto& each : restarted_with(did_not))
@@ -237,9 +252,23 @@ void supervisor_actor::start_again(const child_ptr& failed) {
   perform(std::move(all));
 }
 
+/// Only when nothing is being done. It will not be started, for no socket is opened any more; those that wait for it
+/// are.
+void supervisor_actor::start_without(const child_ptr& called_off) {
+  child_ptr first;
+  for (const auto& each : restarted_with(called_off))
+    if (each->waits_for == called_off.get()) {
+      each->waits_for = first.get();
+      if (!first)
+        first = each;
+    }
+  if (first)
+    start_again(first);
+}
+
 /// It will not be started, so they are not either (as by OTP).
 void supervisor_actor::stop_those_that_wait_for(const child_ptr& failed) {
-  for (const auto& each : children_)
+  for (const auto& each : restarted_with(failed))
     if (each->waits_for == failed.get()) {
       net::log(net::log_level::warning, "supervisor",
                each->path() + " stays ended, for " + failed->path() + " was terminated before it started again");

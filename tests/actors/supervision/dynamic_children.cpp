@@ -26,6 +26,43 @@ class idler final : public handler {
   }
 };
 
+/// Has children started that live side by side, then terminated one after another, and answers when all were.
+class host final : public handler {
+ public:
+  host(caf::actor_config& cfg, supervisor boss, int many) : handler(cfg), boss_(std::move(boss)), left_(many) {
+    guests_.reserve(std::size_t(many));
+  }
+  caf::behavior make_behavior() override {
+    return {[this](who_are_you) {
+      served_ = make_response_promise();
+      start_next();
+    }};
+  }
+
+ private:
+  void start_next() {
+    if (left_-- == 0)
+      return end_next();
+    boss_.request(this, start_child{worker<idler>("")}).then([this](const caf::actor& who) {
+      guests_.push_back(who);
+      start_next();
+    });
+  }
+  void end_next() {
+    if (guests_.empty())
+      return served_.deliver(std::string{"served"});
+    boss_.request(this, terminate_child{guests_.back()}).then([this](caf::ok_atom) {
+      guests_.pop_back();
+      end_next();
+    });
+  }
+
+  supervisor boss_;
+  int left_;
+  std::vector<caf::actor> guests_;
+  response_promise served_;
+};
+
 /// Has children started and terminated, a hundred at a time, and answers when all were.
 class customer final : public handler {
  public:
@@ -139,6 +176,20 @@ TEST_CASE("simple_one_for_one_escalation: too many failures end all", "[supervis
   CHECK(world.log->count("end b") == 1);
 }
 
+TEST_CASE("simple_one_for_one_escalation: a child that does not start again ends all", "[supervisor]") {
+  dynamic_world world;
+  std::atomic<int> failures{0};
+  world.begin(dynamic(4));
+  world.add(world.flaky("a", failures));
+  world.add(world.child("b"));
+  failures = 100;
+  world.fail("a");
+  CHECK(code_of(world.reason()) == errc::restart_limit);
+  CHECK(world.log->count("fail a") == 4);
+  CHECK(world.log->count("start b") == 1);
+  CHECK(world.log->count("end b") == 1);
+}
+
 TEST_CASE("hanging_restart_loop_simple: a dynamic child that never starts can be terminated", "[supervisor]") {
   dynamic_world world;
   std::atomic<int> failures{0};
@@ -203,6 +254,28 @@ TEST_CASE("simple_one_for_one_scale_many_temporary_children: no more work for ea
   INFO(few << " children: " << less.count() / few << " us each; " << 4 * few
            << " children: " << more.count() / (4 * few) << " us each");
   CHECK(more < less * 12); // 16, if it were quadratic
+}
+
+TEST_CASE("simple_one_for_one_scale: to end one of many takes no longer than to end one of a few", "[supervisor]") {
+  const auto cpu_of = [](int many) {
+    dynamic_world world;
+    world.begin(dynamic(1));
+    const auto before = activity_so_far().cpu;
+    const auto asker = world.owned(spawn_on<host>(world.loop(), world.boss, many));
+    std::promise<void> served;
+    world.in(world.asker, [&](probe& self) {
+      self.request(asker, caf::infinite, who_are_you{}).then([&](const std::string&) { served.set_value(); });
+    });
+    REQUIRE(served.get_future().wait_for(12 * default_deadline) == std::future_status::ready);
+    CHECK(world.counts().specs == 0);
+    return activity_so_far().cpu - before;
+  };
+  constexpr int few = sanitized ? 500 : 5'000;
+  const auto less = cpu_of(few);
+  const auto more = cpu_of(10 * few);
+  INFO(few << " children: " << less.count() / few << " us each; " << 10 * few
+           << " children: " << more.count() / (10 * few) << " us each");
+  CHECK(more < less * 30); // 100, if it were quadratic
 }
 
 TEST_CASE("simple_one_for_one_scale: many children that live side by side end with their supervisor", "[supervisor]") {

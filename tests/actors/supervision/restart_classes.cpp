@@ -59,7 +59,27 @@ TEST_CASE("a transient child that is started again fails again, and ends normall
   CHECK(world.log->count("start a") == 4);
 }
 
-TEST_CASE("multiple_restarts: many children that fail at once are all started again", "[supervisor]") {
+TEST_CASE("multiple_restarts: a child that fails again and again, but never too often, is started again each time",
+          "[supervisor]") {
+  supervised_world world;
+  world.begin({.intensity = 1, .period = 1s}, {world.child("a"), world.child("b")});
+  const auto handle = world.handle_of("a");
+  for (int life = 2; life <= 20; ++life) {
+    end_by(world.info_of("a").actor, life % 2 == 0 ? way::killed : way::by_exception);
+    world.log->expect("start a", std::size_t(life));
+    CHECK(world.ask_child(handle) == "a " + std::to_string(life));
+    world.time.advance(1001ms);
+  }
+  CHECK(world.alive());
+  CHECK(world.info_of("a").restarts == 19);
+  CHECK(world.log->count("end b") == 0);
+  world.fail_child("a"); // and then twice within the period
+  world.fail("a");
+  CHECK(code_of(world.reason()) == errc::restart_limit);
+  CHECK(world.log->count("end b") == 1);
+}
+
+TEST_CASE("many children that fail at once are all started again", "[supervisor]") {
   constexpr int many = 50;
   supervised_world world;
   std::vector<child_spec> specs;

@@ -32,6 +32,51 @@ struct failing final : handler {
   caf::behavior make_behavior() override { throw std::runtime_error{"not today"}; }
 };
 
+child_spec door_at(std::string address) {
+  child_spec door;
+  door.id = "door";
+  door.start = [address = std::move(address)](const start_context& my) -> started_child {
+    return my.listen(address).each<probe>(make_journal());
+  };
+  return door;
+}
+
+/// Asks for children, one after another, writes down the answers, and stops the program then.
+class customer final : public handler {
+ public:
+  customer(caf::actor_config& cfg, supervisor boss, std::vector<child_spec> wanted, journal_ptr answers)
+      : handler(cfg), boss_(std::move(boss)), wanted_(std::move(wanted)), answers_(std::move(answers)) {
+    join_program();
+  }
+  caf::behavior make_behavior() override {
+    next();
+    return {[](int) {}};
+  }
+
+ private:
+  void next() {
+    if (asked_ == wanted_.size()) {
+      stop_program();
+      return;
+    }
+    boss_.request(this, start_child{wanted_[asked_++]})
+        .then(
+            [this](const caf::actor&) {
+              answers_->add("ok");
+              next();
+            },
+            [this](const caf::error& cause) {
+              answers_->add(to_text(cause));
+              next();
+            });
+  }
+
+  supervisor boss_;
+  std::vector<child_spec> wanted_;
+  std::size_t asked_ = 0;
+  journal_ptr answers_;
+};
+
 struct outcome_of_program {
   int exit_code;
   std::string complaints;
@@ -97,6 +142,126 @@ TEST_CASE("a program whose child ends too often gives up with 1 and a sentence",
   CHECK(ended.exit_code == 1);
   CHECK(ended.complaints ==
         "program: main gives up: more than 1 restarts within 5 s, the last for main/child: not today\n");
+}
+
+TEST_CASE("a listener that main's own function asks for and that cannot listen ends the program", "[supervisor]") {
+  captured_log log;
+  listening_peer squatter;
+  const auto refused = "cannot listen on " + squatter.address() + ": address already in use\n";
+  main_function begin;
+  std::string complaint;
+  SECTION("opened") {
+    begin = [&](main_actor& self) -> caf::behavior {
+      self.listen(squatter.address()).each<probe>(make_journal());
+      return {};
+    };
+    complaint = "program: " + refused;
+  }
+  SECTION("as a child") {
+    begin = [&](main_actor& self) -> caf::behavior {
+      self.start_child(door_at(squatter.address()));
+      return {};
+    };
+    complaint = "program: " + refused;
+  }
+  SECTION("below another supervisor") {
+    begin = [&](main_actor& self) -> caf::behavior {
+      self.start_child(supervise("below", {}, {supervise("deep", {}, {door_at(squatter.address())})}));
+      return {};
+    };
+    complaint = "program: cannot start main/below: " + refused;
+  }
+  const auto ended = run_here(begin);
+  CHECK(ended.exit_code == 1);
+  CHECK(ended.complaints == complaint);
+}
+
+TEST_CASE("a child that main is asked for by message and that does not start is for whoever asked", "[supervisor]") {
+  captured_log log;
+  listening_peer squatter;
+  const auto refused = "cannot listen on " + squatter.address() + ": address already in use";
+  const auto answers = make_journal();
+  const auto ended = run_here([&](main_actor& self) -> caf::behavior {
+    self.start_child(worker<idler>("bystander"));
+    const supervisor boss{caf::actor_cast<caf::strong_actor_ptr>(&self)};
+    spawn_on<customer>(loops::of(self.system()).at(1), boss,
+                       std::vector{door_at(squatter.address()), worker<idler>("well"),
+                                   supervise("below", {}, {door_at(squatter.address())})},
+                       answers);
+    return {};
+  });
+  CHECK(ended.exit_code == 0);
+  CHECK(ended.complaints.empty());
+  CHECK(answers->lines() == std::vector{refused, std::string{"ok"}, refused});
+}
+
+TEST_CASE("a child that main is told to start and that does not is in the log, and the program goes on",
+          "[supervisor]") {
+  captured_log log;
+  listening_peer squatter;
+  const auto ended = run_here([&](main_actor& self) -> caf::behavior {
+    const supervisor boss{caf::actor_cast<caf::strong_actor_ptr>(&self)};
+    boss.start_child(door_at(squatter.address()));
+    spawn_on<customer>(loops::of(self.system()).at(1), boss, std::vector{worker<idler>("last")}, make_journal());
+    return {};
+  });
+  CHECK(ended.exit_code == 0);
+  CHECK(ended.complaints.empty());
+  CHECK(log.lines.count("supervisor: main/door did not start: cannot listen on " + squatter.address() +
+                        ": address already in use") == 1);
+}
+
+TEST_CASE("a listener of main's that cannot be opened again is tried again, as often as other children",
+          "[supervisor]") {
+  captured_log log;
+  listening_peer squatter;
+  const auto taken = squatter.address();
+  const bool only_once = GENERATE(true, false);
+  run_options options;
+  options.settings.supervisor.intensity = 2;
+  const auto ended = run_here(
+      [&](main_actor& self) -> caf::behavior {
+        child_spec door;
+        door.id = "door";
+        door.start = [&, starts = 0](const start_context& my) mutable -> started_child {
+          if (++starts == 3 && only_once)
+            squatter.close();
+          return my.listen(starts == 1 ? "127.0.0.1:0" : taken).each<probe>(make_journal());
+        };
+        self.start_child(door);
+        return {[&self, times = 0](const listening&) mutable {
+          if (++times == 1)
+            listener{caf::actor_cast<caf::strong_actor_ptr>(self.child_handle("door"))}.stop_listening();
+          else
+            self.stop_program();
+        }};
+      },
+      options);
+  const auto refused = "cannot listen on " + taken + ": address already in use";
+  CHECK(log.lines.count("supervisor: main/door did not start again: " + refused) == (only_once ? 1 : 2));
+  CHECK(ended.exit_code == (only_once ? 0 : 1));
+  CHECK(ended.complaints == (only_once ? ""
+                                       : "program: main gives up: more than 2 restarts within 5 s, the last for "
+                                         "main/door: " +
+                                             refused + "\n"));
+}
+
+TEST_CASE("a program whose main actor is killed, or ends with an error, does not end with 0", "[supervisor]") {
+  captured_log log;
+  const auto how = GENERATE(caf::exit_reason::kill, caf::exit_reason::unreachable);
+  const bool quits = GENERATE(false, true);
+  const auto ended = run_here([&](main_actor& self) -> caf::behavior {
+    self.start_child(worker<idler>("bystander"));
+    if (quits)
+      self.quit(how);
+    else
+      caf::anon_send_exit(&self, how);
+    return {};
+  });
+  CHECK(ended.exit_code == 1);
+  CHECK(ended.complaints ==
+        (quits || how == caf::exit_reason::kill ? "program: the main actor ended: " : "program: told to end: ") +
+            to_text(how) + "\n");
 }
 
 TEST_CASE("a killed supervisor with a listener on a fixed port costs its parent one restart", "[supervisor]") {

@@ -48,6 +48,39 @@ TEST_CASE("one_for_one_escalation, one_for_all_escalation, rest_for_one_escalati
   CHECK(world.news() == lines{"end b", "end c", "end a"});
 }
 
+TEST_CASE("one_for_one_escalation, ...: a child that does not start again ends its supervisor, after its siblings",
+          "[supervisor]") {
+  using strategies = std::pair<strategy, lines>;
+  const auto [how, expected] =
+      GENERATE(strategies{strategy::one_for_one, {"end b", "fail b", "fail b", "fail b", "fail b", "end c", "end a"}},
+               strategies{strategy::one_for_all,
+                          {"end b", "end c", "end a", "start a", "fail b", "end a", "start a", "fail b", "end a",
+                           "start a", "fail b", "end a", "start a", "fail b", "end a"}},
+               strategies{strategy::rest_for_one, {"end b", "end c", "fail b", "fail b", "fail b", "fail b", "end a"}});
+  supervised_world world;
+  std::atomic<int> failures{0};
+  world.begin(with(how, 4), {world.child("a"), world.flaky("b", failures), world.child("c")});
+  world.news();
+  failures = 100;
+  end_by(world.info_of("b").actor, way::killed);
+  CHECK(code_of(world.reason()) == errc::restart_limit);
+  CHECK(world.news() == expected);
+}
+
+TEST_CASE("one_for_one_escalation, ...: a child that fails more often than allowed ends its supervisor",
+          "[supervisor]") {
+  const auto how = GENERATE(strategy::one_for_one, strategy::one_for_all, strategy::rest_for_one);
+  supervised_world world;
+  world.begin(with(how, 4), {world.child("a"), world.child("b"), world.child("c")});
+  for (int i = 0; i < 4; ++i)
+    world.fail_child("b");
+  CHECK(world.alive());
+  world.news();
+  world.fail("b");
+  CHECK(code_of(world.reason()) == errc::restart_limit);
+  CHECK(world.news() == lines{"end b", "end c", "end a"});
+}
+
 TEST_CASE("one_for_all_other_child_fails_restart: a sibling does not start, then does at the next attempt",
           "[supervisor]") {
   supervised_world world;

@@ -303,6 +303,91 @@ TEST_CASE("a listener restarted with its group closes its connections and keeps 
   CHECK(world.log->count("start a") == 2);
 }
 
+TEST_CASE("a listener restarted with its group closes its connections, also if it is not there to do so",
+          "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  auto listening = world.listening();
+  std::optional<peer> before;
+  const auto begin = [&](strategy how, backoff_options delays, child_spec last) {
+    world.begin({.strategy = how, .intensity = 9, .backoff = delays}, {world.child("a"), std::move(last)});
+    world.await_listening();
+    before.emplace(world.address);
+    REQUIRE(answers(*before));
+  };
+  SECTION("it is killed, as its shutdown says") {
+    listening.shutdown = shutdown::brutal();
+    begin(strategy::one_for_all, {}, listening);
+    world.kill(world.info_of("a").actor);
+  }
+  SECTION("it is the one that failed") {
+    begin(strategy::one_for_all, {}, listening);
+    world.kill(world.info_of("l").actor);
+  }
+  SECTION("it failed before, and waits") {
+    begin(strategy::rest_for_one, a_second, listening);
+    world.kill(world.info_of("l").actor);
+    world.await_state("l", child_state::restarting);
+    CHECK(answers(*before)); // alone it leaves them
+    world.kill(world.info_of("a").actor);
+    world.await_state("a", child_state::restarting);
+    world.settle();
+    world.time.advance(1s);
+  }
+  before->await_end();
+  world.log->expect("start a", 2);
+  world.await_listening(2);
+  peer after{world.address};
+  CHECK(answers(after));
+}
+
+TEST_CASE("while sockets drain, a group that waits for its restart is started without them", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  world.begin({.strategy = strategy::one_for_all, .intensity = 9, .backoff = a_second},
+              {world.child("a"), world.listening(), world.child("b")});
+  world.await_listening();
+  const bool socket_failed = GENERATE(false, true);
+  world.kill(world.info_of(socket_failed ? "l" : "a").actor);
+  world.log->expect("end b");
+  REQUIRE(eventually([&] { return world.states() == lines{"a restarting", "l restarting", "b restarting"}; }));
+  caf::anon_send(world.boss.actor(), drain{5s});
+  REQUIRE(eventually([&] { return is_refused(world.address); }));
+  CHECK_FALSE(world.path_exists());
+  if (!socket_failed) {
+    CHECK(world.states() == lines{"a restarting", "l stopped", "b restarting"});
+    world.time.advance(1s);
+  }
+  world.log->expect("start b", 2);
+  CHECK(world.states() == lines{"a running", "l stopped", "b running"});
+  CHECK(world.log->count("start a") == 2);
+  CHECK(world.log->count("start l") == 1);
+  CHECK(world.alive());
+}
+
+TEST_CASE("sockets that drain while their group is being ended are left out when it is started again", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  auto slow = world.child("slow");
+  slow.shutdown = 1s;
+  const auto delays = GENERATE(backoff_options{}, a_second);
+  world.begin({.strategy = strategy::one_for_all, .intensity = 9, .backoff = delays},
+              {world.child("a"), slow, world.listening(), world.child("b")});
+  world.await_listening();
+  world.hold("slow");
+  const bool socket_failed = GENERATE(false, true);
+  world.kill(world.info_of(socket_failed ? "l" : "a").actor);
+  world.log->expect("end b");
+  world.settle();
+  caf::anon_send(world.boss.actor(), drain{5s});
+  REQUIRE(eventually([&] { return is_refused(world.address); }));
+  world.settle();
+  world.time.advance(1s); // the slow one is killed
+  world.log->expect("end slow");
+  world.settle();
+  world.time.advance(1s);
+  world.log->expect("start b", 2);
+  CHECK(world.states() == lines{"a running", "slow running", "l stopped", "b running"});
+  CHECK(world.log->count("start l") == 1);
+}
+
 TEST_CASE("a listener restarted with its group does not wait longer than it may for its connections", "[supervisor]") {
   socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
   auto listening = world.listening();
@@ -384,7 +469,7 @@ TEST_CASE("a supervisor whose socket does not open ends with the reason", "[supe
   std::string expected;
   SECTION("the address is in use") {
     world.address = squatter.address();
-    expected = "address already in use";
+    expected = "cannot listen on " + squatter.address() + ": address already in use";
   }
   SECTION("the address is none") {
     world.address = "nonsense";
