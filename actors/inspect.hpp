@@ -449,7 +449,9 @@ typename Inspector::result_type inspect(Inspector& f, resume_accepting& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, set_limits& x) {
   detail::optional_number connections{x.max_connections}, rate{x.accept_rate}, per_address{x.max_per_address};
-  return f(caf::meta::type_name("actnet::set_limits"), connections, rate, per_address);
+  detail::optional_number threshold{x.alarm_threshold};
+  detail::optional_time cooldown{x.alarm_cooldown}, handshake{x.handshake_deadline};
+  return f(caf::meta::type_name("actnet::set_limits"), connections, rate, per_address, threshold, cooldown, handshake);
 }
 
 template <class Inspector>

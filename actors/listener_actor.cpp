@@ -31,6 +31,7 @@ caf::strong_actor_ptr listener_actor::make_on(loop_host& home, std::shared_ptr<l
 
 caf::strong_actor_ptr listener_actor::make(std::shared_ptr<listener_plan> plan) {
   auto& home = plan->home;
+  plan->left_open = false; // nobody abandons it meanwhile: that is done in this thread too
   return make_on(home, std::move(plan), nullptr, 0);
 }
 
@@ -81,12 +82,13 @@ std::error_code listener_actor::open() {
 
 void listener_actor::cannot_begin(const caf::error& cause) {
   shards_.clear();
-  if (is_leader())
+  if (is_leader()) {
     plan_->sockets.clear();
-  if (is_leader())
+    plan_->leave();
     send(plan_->owner, caf::make_message_id(), listen_failed{plan_->local, cause});
-  else
+  } else {
     net::log(net::log_level::error, "accept", local_.to_string() + ": a shard cannot listen: " + to_text(cause));
+  }
   plan_.reset();
 }
 
@@ -100,7 +102,6 @@ void listener_actor::begin() {
   if (is_leader() && plan_->owner) {
     watch(plan_->owner);
     send(plan_->owner, caf::make_message_id(), listening{local_});
-    plan_->failed = false;
     if (plan_->supervised)
       send(plan_->owner, caf::make_message_id(), child_began{});
   }
@@ -115,26 +116,38 @@ void listener_actor::begin() {
 bool listener_actor::wants_connection() noexcept {
   if (armed() && !draining_)
     return false; // the kernel has no descriptors just now, or there were too many connections
-  if (!stopping_ && (paused_ || !rate_allows() || !take_allowed()))
-    return false;
-  held_ = plan_->count->take(caf::strong_actor_ptr{ctrl()});
-  if (held_)
-    return true;
-  if (stopping_)
-    close_socket();
-  else
-    plan_->give_back_allowed();
+  return stopping_ ? take_from_backlog() : !paused_ && rate_allows() && take_place();
+}
+
+/// The place comes first: who has taken one of the allowed ones holds a place too, for whose end others can wait.
+bool listener_actor::take_place() {
+  while (may_be_allowed()) {
+    held_ = plan_->count->take(caf::strong_actor_ptr{ctrl()});
+    if (!held_)
+      return false;
+    if (plan_->take_allowed())
+      return true;
+    held_ = nullptr; // another shard was faster
+  }
   return false;
 }
 
-bool listener_actor::take_allowed() {
-  if (plan_->take_allowed())
+/// If not, another shard may hold the last one for an accept that finds nobody, and tells when it gives it back.
+bool listener_actor::may_be_allowed() {
+  if (plan_->allowed.load() != 0)
     return true;
-  if (!sharded_)
-    return false;
-  // Another shard may hold the last one for an accept that finds nobody.
-  plan_->count->await_end(caf::strong_actor_ptr{ctrl()});
-  return plan_->take_allowed();
+  if (sharded_)
+    plan_->count->await_end(caf::strong_actor_ptr{ctrl()});
+  return plan_->allowed.load() != 0;
+}
+
+/// Of a listener that stops.
+bool listener_actor::take_from_backlog() {
+  if (to_take_-- > 0)
+    held_ = plan_->count->take(caf::strong_actor_ptr{ctrl()});
+  if (!held_)
+    close_socket();
+  return held_ != nullptr;
 }
 
 /// If not, the timer tells when it does.
@@ -213,9 +226,11 @@ void listener_actor::open_here(loop_host& home, const std::shared_ptr<listener_p
     if (auto found = connection.socket.local_endpoint())
       local = *found;
   auto peer = connection.peer;
-  const auto opened = open_connection(
-      home, {std::move(connection.socket), std::move(connection.peer), plan->options.connection, std::move(slot)},
-      plan->make_handler, nullptr);
+  auto options = plan->options.connection;
+  options.handshake_deadline = std::chrono::milliseconds{plan->handshake_deadline.load()};
+  const auto opened =
+      open_connection(home, {std::move(connection.socket), std::move(connection.peer), options, std::move(slot)},
+                      plan->make_handler, nullptr);
   if (!plan->make_handler && opened && plan->owner)
     plan->owner->enqueue(caf::make_mailbox_element(opened.pointer(), caf::make_message_id(), {},
                                                    accepted{opened, std::move(local), std::move(peer)}),
@@ -246,9 +261,8 @@ void listener_actor::on_timer(net::time_point now) noexcept {
   awaits_rate_ = false;
   if (!draining_) {
     accept_more();
-  } else if (!aborted_ && drain_until_ && now >= *drain_until_) {
-    aborted_ = true;
-    end_connections(plan_->all, plan_->count, &connection_actor::abort);
+  } else if (drain_until_ && now >= *drain_until_) {
+    cut_off();
   }
 }
 
@@ -266,27 +280,41 @@ void listener_actor::accept_more() noexcept {
 
 // -- ending ------------------------------------------------------------------------------------------
 
-/// Takes what waits in the backlog first: closing would reset connections that their peers think made.
+/// Takes what waits in the backlog first: closing would reset connections that their peers think made. No more than the
+/// kernel lets wait there, for those who come faster than it accepts would hold it up for ever.
 void listener_actor::stop() noexcept {
   if (std::exchange(stopping_, true))
     return;
+  to_take_ = std::int64_t{plan_->options.backlog} + 1;
   home().loop().timers().cancel(*this);
   for (const auto& shard : shards_)
     send(shard, caf::make_message_id(), stop_listening{});
   accept_more();
 }
 
-/// A deadline of zero takes nothing any more, and ends what there is.
 void listener_actor::begin_drain(std::chrono::milliseconds deadline) noexcept {
   const auto until = net::later(home().loop().now(), deadline);
   drain_until_ = drain_until_ ? std::min(*drain_until_, until) : until;
-  stop();
   draining_ = true;
+  if (deadline.count() <= 0) {
+    stopping_ = true;
+    cut_off();
+    return;
+  }
+  stop();
   home().loop().timers().arm(*this, *drain_until_);
-  if (deadline.count() <= 0)
-    close_socket();
-  else
-    finish_if_done();
+  finish_if_done();
+}
+
+/// Takes nothing any more, and ends what there is.
+void listener_actor::cut_off() noexcept {
+  if (std::exchange(aborted_, true))
+    return;
+  for (const auto& shard : shards_)
+    send(shard, caf::make_message_id(), drain{std::chrono::milliseconds{0}});
+  if (is_leader())
+    end_connections(plan_->all, plan_->count, &connection_actor::abort);
+  close_socket();
 }
 
 /// As a drain that closes the connections, and leaves the socket and what waits there.
@@ -315,15 +343,16 @@ void listener_actor::close_socket() noexcept {
 void listener_actor::finish_if_done() noexcept {
   if (channel_ != net::channel::none || !shards_.empty() || ended())
     return;
-  if (draining_) {
-    if (plan_->count->await_end(caf::strong_actor_ptr{ctrl()}))
-      return; // `slot_returned` brings us back here
-  }
-  finish({});
+  if (failed_with_)
+    finish(make_error(*failed_with_));
+  else if (!draining_ || !plan_->count->await_end(caf::strong_actor_ptr{ctrl()})) // or `slot_returned` brings us back
+    finish({});
 }
 
 void listener_actor::finish(caf::error cause) noexcept {
   home().loop().timers().cancel(*this);
+  if (is_leader() && (failed_with_ || leaves_socket_))
+    plan_->leave();
   for (auto& request : stop_requests_)
     answer(request, caf::ok_atom_v);
   stop_requests_.clear();
@@ -335,22 +364,18 @@ void listener_actor::finish(caf::error cause) noexcept {
   plan_.reset(); // with the owner, who may hold this actor: both would stay for ever
 }
 
+/// The leader ends when its shards have, whose loops may be busy: whoever sees its end may open the same address again.
 void listener_actor::abort_now(errc cause) {
-  if (ended())
+  if (ended() || failed_with_)
     return;
+  failed_with_ = cause;
+  stopping_ = true;
+  home().loop().timers().cancel(*this);
   for (const auto& shard : shards_)
     send(shard, caf::make_message_id(), caf::exit_msg{address(), caf::exit_reason::kill});
-  shards_.clear();
-  if (channel_ != net::channel::none) {
+  if (channel_ != net::channel::none)
     home().loop().io().close(std::exchange(channel_, net::channel::none));
-    if (!plan_->kept)
-      socket().close();
-  }
-  if (is_leader())
-    plan_->failed = plan_->kept.load();
-  if (is_leader() && plan_->supervised && !plan_->kept)
-    end_connections(plan_->all, plan_->count, &connection_actor::abort);
-  finish(make_error(cause));
+  finish_if_done();
 }
 
 // -- commands ----------------------------------------------------------------------------------------

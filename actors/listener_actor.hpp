@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -44,7 +45,9 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
 
   bool is_leader() const noexcept { return !leader_; }
   std::error_code open();
-  bool take_allowed();
+  bool take_place();
+  bool may_be_allowed();
+  bool take_from_backlog();
   bool rate_allows() noexcept;
   void refuse(net::listener_socket::accepted connection) noexcept;
   void tell_alarm(std::uint32_t live) noexcept;
@@ -53,6 +56,7 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
   void answer_info(const caf::mailbox_element& request);
   void stop() noexcept;
   void begin_drain(std::chrono::milliseconds deadline) noexcept;
+  void cut_off() noexcept;
   void stand_down_within(std::chrono::milliseconds deadline) noexcept;
   void close_socket() noexcept;
   net::listener_socket& socket() noexcept { return plan_->sockets[socket_]; }
@@ -71,10 +75,12 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
   bool paused_ = false;
   bool awaits_rate_ = false; // with the timer
   bool stopping_ = false;    // takes what waits in the backlog
+  std::int64_t to_take_ = 0; // of that, at most
   bool draining_ = false;    // and then waits for the connections
   std::optional<net::time_point> drain_until_;
   bool leaves_socket_ = false;
-  bool aborted_ = false; // the connections were, at the drain's deadline
+  bool aborted_ = false;            // the connections were, at the drain's deadline
+  std::optional<errc> failed_with_; // and ends when its shards have
   std::vector<pending_request> stop_requests_;
   bool sharded_ = false;
 };

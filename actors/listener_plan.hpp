@@ -10,6 +10,7 @@
 #include "actnet/net/socket/listener_socket.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -33,6 +34,9 @@ struct listener_plan final : kept_socket {
   /// one is told so.
   bool alarm_is_due(std::uint32_t live, net::time_point now) noexcept;
 
+  /// The listener has ended, and its shards: what they left is for its successor, or is closed if there is none.
+  void leave() noexcept;
+
   /// Any thread.
   void abandon() noexcept override;
   void drop_connections(bool abort) noexcept override;
@@ -54,9 +58,15 @@ struct listener_plan final : kept_socket {
   std::atomic<std::int64_t> allowed{-1};
   std::atomic<bool> paused{false};
   std::atomic<net::time_point::rep> no_alarm_until{std::numeric_limits<net::time_point::rep>::min()};
+  std::atomic<std::uint32_t> alarm_threshold;
+  std::atomic<std::chrono::milliseconds::rep> alarm_cooldown;
+  std::atomic<std::chrono::milliseconds::rep> handshake_deadline; ///< Of those accepted from now on.
   /// Who fails leaves its sockets open, for somebody comes after it.
   std::atomic<bool> kept{false};
-  std::atomic<bool> failed{false}; ///< The last one did.
+  std::atomic<bool> left_open{false}; ///< The last one did, and nobody has come yet.
+
+ private:
+  void close_what_is_left() noexcept;
 };
 
 } // namespace actnet

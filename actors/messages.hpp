@@ -359,11 +359,15 @@ struct resume_accepting {
 };
 
 /// To a listener: other limits than those it began with (see listen_options; 0: none); what is unset stays as it is.
-/// Answered when they are in force: more than before come in at once, and with fewer nobody is sent away.
+/// Answered when they are in force: more than before come in at once, and with fewer nobody is sent away. The alarm's
+/// cooldown holds from the next alarm on, the handshake deadline for who is accepted from now on.
 struct set_limits {
   std::optional<std::uint32_t> max_connections = std::nullopt;
   std::optional<std::uint32_t> accept_rate = std::nullopt;
   std::optional<std::uint32_t> max_per_address = std::nullopt;
+  std::optional<std::uint32_t> alarm_threshold = std::nullopt;
+  std::optional<std::chrono::milliseconds> alarm_cooldown = std::nullopt;
+  std::optional<std::chrono::milliseconds> handshake_deadline = std::nullopt;
 };
 
 /// To a listener. Answered by `listener_info`.
@@ -394,11 +398,13 @@ struct connections_alarm {
   std::uint32_t connections = 0;
 };
 
-/// To a listener: takes what waits in the backlog, at any rate but no more than `max_connections`, and ends. Answered.
+/// To a listener: takes what waits in the backlog, at any rate, and ends. Waits for nobody to leave: what finds no
+/// place below `max_connections` is reset, and so is who comes meanwhile when it has taken as many as the backlog
+/// holds. Answered.
 struct stop_listening {};
 
-/// To a listener, a client or a datagram socket: stops taking new work, waits for its connections to end, aborts them
-/// after `deadline`, ends.
+/// To a listener, a client or a datagram socket: stops taking new work (a listener as by `stop_listening`), waits for
+/// its connections to end, aborts them after `deadline`, ends. Zero: a listener takes nothing from the backlog.
 struct drain {
   std::chrono::milliseconds deadline{5'000};
 };

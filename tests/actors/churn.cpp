@@ -1,16 +1,22 @@
 // Connections that come and go by the hundred (fault F13): the limit holds at every instant, a bystander loses nothing,
 // and nothing is left over.
 #include "support/actor_world.hpp"
+#include "support/invariants.hpp"
 #include "support/position_stream.hpp"
 
+#include "actnet/net/address/socket_address.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 
 #include <poll.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <set>
+#include <stdexcept>
 #include <thread>
+#include <vector>
 
 using namespace actnet;
 using namespace actnet::test;
@@ -126,6 +132,42 @@ class bystander {
   std::thread thread_;
 };
 
+/// How long a hundred echoes take; before every twentieth of them `disturb` is called, which does not count.
+template <class F>
+std::chrono::steady_clock::duration time_of_echoes(peer& who, F disturb) {
+  const std::string text(1'000, 'x');
+  std::chrono::steady_clock::duration all{0};
+  for (int i = 0; i < 100; ++i) {
+    if (i % 20 == 0)
+      disturb();
+    const auto began = std::chrono::steady_clock::now();
+    who.send_all(text);
+    if (who.read_exactly(text.size()) != text)
+      throw std::runtime_error{"other bytes"};
+    all += std::chrono::steady_clock::now() - began;
+  }
+  return all;
+}
+
+template <class T>
+T median(std::vector<T> all) {
+  std::nth_element(all.begin(), all.begin() + std::ptrdiff_t(all.size() / 2), all.end());
+  return all[all.size() / 2];
+}
+
+/// A connect that does not wait. Nobody, if it failed at once.
+descriptor begin_connect(const net::socket_address& there) {
+  descriptor made{::socket(there.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (::connect(made.fd(), there.data(), there.size) != 0 && errno != EINPROGRESS)
+    made.reset();
+  return made;
+}
+
+bool is_ready(const descriptor& who, short what, int within_ms) {
+  pollfd waiting{who.fd(), what, 0};
+  return ::poll(&waiting, 1, within_ms) == 1 && (waiting.revents & what) != 0;
+}
+
 peer& first_with_input(std::vector<peer>& all) {
   std::vector<pollfd> waiting;
   for (const auto& each : all)
@@ -203,4 +245,92 @@ TEST_CASE("connections that come and go by the hundred stay within the limit and
   }
   CHECK(eventually([&] { return calls.open() == 0; }));
   CHECK(eventually([&] { return world.live_actors() == actors; }));
+}
+
+TEST_CASE("whoever finds the backlog full is served later, or fails at once, and nothing is left over",
+          "[churn]") { // F13
+  const auto how = GENERATE(shard::round_robin, shard::reuse_port);
+  const auto over = each_carrier();
+  const said_carrier said{over};
+  constexpr std::size_t clients = 24;
+  accept_book calls;
+  const net::replaced_system_calls replaced{calls};
+  actor_world world{2};
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  const auto closed = std::make_shared<std::atomic<std::size_t>>(0);
+  listen_options options;
+  options.backlog = 4;
+  options.shard = how;
+  listener server;
+  world.in(boss, [&](probe& self) { server = self.listen(fresh_address(over), options).each<greeting_echo>(closed); });
+  log->expect("listening");
+  CHECK(world.ask<caf::ok_atom>(server, pause_accepting{}).first);
+  const auto actors = world.live_actors();
+  const auto there = net::to_socket_address(world.of(boss, [](probe& self) { return self.local; }));
+  std::vector<descriptor> crowd;
+  for (std::size_t i = 0; i < clients; ++i)
+    if (auto one = begin_connect(there))
+      crowd.push_back(std::move(one));
+  const auto connected = static_cast<std::size_t>(
+      std::count_if(crowd.begin(), crowd.end(), [](const descriptor& d) { return is_ready(d, POLLOUT, 0); }));
+  CHECK(connected >= 4);
+  CHECK(connected < clients);
+  CHECK((over == carrier::tcp ? crowd.size() == clients : crowd.size() == connected));
+  CHECK(world.ask<caf::ok_atom>(server, resume_accepting{}).first);
+  std::vector<peer> peers;   // who speaks first, for whose last step of the handshake the kernel may have had no room
+  for (auto& each : crowd) { // TCP tries again after a second
+    REQUIRE(is_ready(each, POLLOUT, 30'000));
+    peers.emplace_back(std::move(each), peer_options{.deadline = 30s});
+    peers.back().send_all("x");
+  }
+  std::size_t served = 0;
+  for (auto& each : peers)
+    served += each.read_exactly(6) == "hellox";
+  peers.clear();
+  CHECK(served == crowd.size());
+  CHECK(calls.accepted() == crowd.size());
+  CHECK(eventually([&] { return calls.open() == 0; }));
+  CHECK(eventually([&] { return world.live_actors() == actors; }));
+  CHECK(*closed == served);
+}
+
+TEST_CASE("connections that come and go slow down nobody much, and afterwards it is quiet", "[churn]") { // F13
+  const auto how = GENERATE(shard::round_robin, shard::reuse_port);
+  const auto over = each_carrier();
+  const said_carrier said{over};
+  actor_world world{2};
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  const auto closed = std::make_shared<std::atomic<std::size_t>>(0);
+  listen_options options;
+  options.shard = how;
+  listener server;
+  world.in(boss, [&](probe& self) { server = self.listen(fresh_address(over), options).each<greeting_echo>(closed); });
+  log->expect("listening");
+  const auto there = world.address_of(boss);
+  peer bystander{there};
+  REQUIRE(bystander.read_exactly(greeting_echo::greeting.size()) == greeting_echo::greeting);
+  std::size_t gone = 0;
+  const auto keeps_its_pace = [&] {
+    std::vector<std::chrono::steady_clock::duration> calm, disturbed; // in turn, so that what else goes on hits both
+    for (int round = 0; round < 20; ++round) {
+      calm.push_back(time_of_echoes(bystander, [] {}));
+      disturbed.push_back(time_of_echoes(bystander, [&] {
+        peer{there}.reset();
+        ++gone;
+      }));
+      CHECK(eventually([&] { return *closed == gone; })); // the next calm round is one
+    }
+    const auto before = median(calm), during = median(disturbed);
+    UNSCOPED_INFO("100 echoes took " << before.count() << " ns, and while others came and went " << during.count());
+    return during <= 2 * before;
+  };
+  bool kept = false;
+  for (int attempt = 0; attempt < 5 && !kept; ++attempt) // the machine may be busy
+    kept = keeps_its_pace();
+  CHECK(kept);
+  bystander.close();
+  CHECK(eventually([&] { return *closed == gone + 1; }));
+  CHECK(disturbances(world) == findings{});
 }

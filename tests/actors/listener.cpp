@@ -44,6 +44,28 @@ void greet(std::vector<peer>& peers) {
     each.send_all("x");
 }
 
+/// Once it has begun, somebody else has come whenever a connection is accepted, and leaves at once.
+class endless_arrivals final : public net::system_calls {
+ public:
+  int accept4(int fd, sockaddr* address, socklen_t* size, int flags) noexcept override {
+    ++calls_;
+    if (begun_) {
+      sockaddr_storage here{};
+      socklen_t length = sizeof here;
+      ::getsockname(fd, reinterpret_cast<sockaddr*>(&here), &length);
+      const descriptor visitor{::socket(here.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+      (void)::connect(visitor.fd(), reinterpret_cast<const sockaddr*>(&here), length);
+    }
+    return system_calls::accept4(fd, address, size, flags);
+  }
+  void begin() { begun_ = true; }
+  std::size_t calls() const { return calls_; }
+
+ private:
+  std::atomic<bool> begun_{false};
+  std::atomic<std::size_t> calls_{0};
+};
+
 listen_options sharded(shard how) {
   listen_options options;
   options.shard = how;
@@ -120,6 +142,20 @@ TEST_CASE("a single allowed connection is accepted wherever it waits", "[listene
   }
 }
 
+TEST_CASE("a single allowed connection is accepted wherever it waits, also when there is no other", "[listener]") {
+  server s{2, sharded(shard::reuse_port)};
+  CHECK(s.world.ask<caf::ok_atom>(s.it, pause_accepting{}).first);
+  for (std::size_t i = 1; i <= 1'000; ++i) { // at either shard, while the other looks as well
+    peer one{s.address};
+    one.send_all("x");
+    s.it.resume_accepting(1);
+    s.handled->expect("received x", i);
+    one.close();
+    s.handled->expect("closed peer_finished", i);
+    REQUIRE(eventually([&] { return s.world.ask<listener_info>(s.it, get_listener_info{}).first->connections == 0; }));
+  }
+}
+
 TEST_CASE("stop_listening accepts what waits in the backlog, then refuses", "[listener]") {
   server s{2, sharded(GENERATE(shard::round_robin, shard::reuse_port))};
   CHECK(s.world.ask<caf::ok_atom>(s.it, pause_accepting{}).first);
@@ -138,6 +174,71 @@ TEST_CASE("stop_listening ends a listener that nobody has connected to", "[liste
   server s;
   s.it.stop_listening();
   s.log->expect("listener_closed");
+}
+
+TEST_CASE("stop_listening does not wait for a place below max_connections", "[listener]") {
+  auto options = sharded(GENERATE(shard::round_robin, shard::reuse_port));
+  options.max_connections = 2;
+  server s{2, options};
+  auto peers = s.connect(6);
+  greet(peers);
+  s.handled->expect("received x", 2);
+  CHECK(s.world.ask<caf::ok_atom>(s.it, stop_listening{}).first);
+  s.world.settle();
+  CHECK(s.handled->lines().size() == 2);
+  CHECK_THROWS(peer{s.address});
+}
+
+TEST_CASE("stop_listening takes no more than the backlog holds, however many come meanwhile", "[listener]") {
+  endless_arrivals calls;
+  const net::replaced_system_calls replaced{calls};
+  auto options = sharded(shard::round_robin);
+  options.backlog = 20;
+  server s{2, options};
+  CHECK(s.world.ask<caf::ok_atom>(s.it, pause_accepting{}).first);
+  auto peers = s.connect(5);
+  const auto before = calls.calls();
+  calls.begin();
+  CHECK(s.world.ask<caf::ok_atom>(s.it, stop_listening{}).first);
+  CHECK(calls.calls() - before == 21); // the kernel counts from zero
+  s.log->expect("listener_closed");
+}
+
+TEST_CASE("at a drain's deadline nobody comes in any more, however many wait", "[listener]") {
+  endless_arrivals calls;
+  const net::replaced_system_calls replaced{calls};
+  net::manual_clock time;
+  auto options = sharded(shard::round_robin);
+  options.backlog = 1'000'000'000;
+  server s{2, options, &time};
+  auto peers = s.connect(3);
+  greet(peers);
+  s.handled->expect("received x", 3);
+  calls.begin();
+  s.it.drain(5s);
+  peers.emplace_back(s.address);
+  REQUIRE(eventually([&] { return calls.calls() > 100; }));
+  s.world.settle();
+  CHECK(s.log->count("listener_closed") == 0);
+  time.advance(5s);
+  s.log->expect("listener_closed");
+  s.handled->expect(with_cause("closed aborted", errc::aborted), 3);
+  CHECK_THROWS(peer{s.address});
+}
+
+TEST_CASE("a drain of no time takes nobody from the backlog", "[listener]") {
+  endless_arrivals calls; // which counts
+  const net::replaced_system_calls replaced{calls};
+  server s{2, sharded(GENERATE(shard::round_robin, shard::reuse_port))};
+  CHECK(s.world.ask<caf::ok_atom>(s.it, pause_accepting{}).first);
+  s.world.settle();
+  auto peers = s.connect(40);
+  s.world.settle();
+  const auto before = calls.calls();
+  CHECK(s.world.ask<caf::ok_atom>(s.it, drain{0ms}).first);
+  s.log->expect("listener_closed");
+  CHECK(calls.calls() == before);
+  CHECK_THROWS(peer{s.address});
 }
 
 TEST_CASE("a drain waits for the connections, and aborts what is left at its deadline", "[listener]") {

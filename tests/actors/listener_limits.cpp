@@ -456,6 +456,31 @@ TEST_CASE("an accepted connection that nobody claims is aborted at the handshake
   CHECK(slow.await_end() == ending_of_abort(over));
 }
 
+TEST_CASE("the handshake deadline changes while the listener runs, for who is accepted from then on",
+          "[listener_limits]") {
+  net::manual_clock time;
+  auto options = options_of(each_shard());
+  options.connection.handshake_deadline = 3s;
+  const auto over = each_carrier();
+  actor_world world{2, &time};
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  listener it;
+  world.in(boss, [&](probe& self) { it = self.listen(fresh_address(over), options).start(); });
+  log->expect("listening");
+  peer before{world.address_of(boss)};
+  log->expect("accepted");
+  CHECK(world.ask<caf::ok_atom>(it, set_limits{.handshake_deadline = 1s}).first);
+  peer after{world.address_of(boss)};
+  log->expect("accepted", 2);
+  world.settle();
+  time.advance(1s);
+  CHECK(after.await_end() == ending_of_abort(over));
+  REQUIRE(eventually([&] { return world.ask<listener_info>(it, get_listener_info{}).first->connections == 1; }));
+  time.advance(2s);
+  CHECK(before.await_end() == ending_of_abort(over));
+}
+
 // -- the alarm ---------------------------------------------------------------------------------------
 
 TEST_CASE("the owner is told when there are many connections, once in a while", "[listener_limits]") {
@@ -490,6 +515,35 @@ TEST_CASE("the owner is told when there are many connections, once in a while", 
   s.greet(1);
   s.log->expect("alarm 3", 2);
   CHECK(alarms() == 3);
+}
+
+TEST_CASE("the alarm's threshold and cooldown change while the listener runs", "[listener_limits]") {
+  net::manual_clock time;
+  server s{options_of(each_shard()), &time};
+  std::size_t inside = 0;
+  const auto alarms_after = [&](int more) {
+    s.greet(more);
+    s.handled->expect("received x", inside += static_cast<std::size_t>(more));
+    s.world.settle();
+    return s.log->count_like("alarm");
+  };
+  CHECK(alarms_after(3) == 0);
+  s.set({.alarm_threshold = 2, .alarm_cooldown = 10s});
+  s.world.settle();
+  CHECK(s.log->count_like("alarm") == 0); // nobody came
+  CHECK(alarms_after(1) == 1);
+  s.set({.alarm_cooldown = 20s}); // from the next one on
+  time.advance(10s);
+  CHECK(alarms_after(1) == 2);
+  time.advance(19s);
+  CHECK(alarms_after(1) == 2);
+  time.advance(1s);
+  CHECK(alarms_after(1) == 3);
+  time.advance(20s);
+  s.set({.alarm_threshold = 10});
+  CHECK(alarms_after(1) == 3);
+  s.set({.alarm_threshold = 0});
+  CHECK(alarms_after(4) == 3);
 }
 
 TEST_CASE("of many that come at once one raises the alarm, with exactly the threshold", "[listener_limits]") {

@@ -92,7 +92,7 @@ auto samples() {
                     accepted{{}, here, there},
                     pause_accepting{},
                     resume_accepting{9},
-                    set_limits{1, 2, 3},
+                    set_limits{1, 2, 3, 4, 5ms, 6ms},
                     get_listener_info{},
                     listener_info{here, listener_state::stopping, 1, 2, 3, 4, 5},
                     connections_alarm{here, 6},
@@ -174,6 +174,13 @@ TEST_CASE("what travels arrives with every field", "[messages]") {
   CHECK(limits.max_connections == 0u);
   CHECK(limits.accept_rate == 4'294'967'295u);
   CHECK_FALSE(limits.max_per_address);
+  CHECK_FALSE(limits.alarm_cooldown);
+  const auto others =
+      there_and_back(system, set_limits{.alarm_threshold = 7, .alarm_cooldown = 8ms, .handshake_deadline = 0ms});
+  CHECK_FALSE(others.max_connections);
+  CHECK(others.alarm_threshold == 7u);
+  CHECK(others.alarm_cooldown == 8ms);
+  CHECK(others.handshake_deadline == 0ms);
   const auto left = there_and_back(system, datagram::leave_group{{group, net::interface_index{3}}});
   CHECK(left.group.group == group);
   CHECK(std::get<net::interface_index>(left.group.interface).value == 3);

@@ -1,6 +1,9 @@
 // A client that reconnects: one actor, however often the other side comes and goes.
 #include "support/actor_world.hpp"
 
+#include <algorithm>
+#include <set>
+
 using namespace actnet;
 using namespace actnet::test;
 
@@ -8,15 +11,26 @@ namespace {
 
 /// A client on a clock that stands still, which waits 100 ms, 200 ms, 400 ms between attempts.
 struct reconnecting_client {
-  explicit reconnecting_client(std::uint16_t port, std::chrono::milliseconds reset_after = 10s) : world(1, &time) {
-    settings.reconnect = backoff_options{100ms, 400ms, 0, reset_after};
+  explicit reconnecting_client(const std::string& address, backoff_options delays = {100ms, 400ms, 0, 10s},
+                               journal_ptr handled = {})
+      : world(1, &time) {
+    settings.reconnect = delays;
     self = world.spawn(log);
     world.in(self, [&](probe& p) {
       p.become(caf::message_handler{[this](const reconnecting& r) {
                  log->add(with_cause("again in " + std::to_string(r.in.count()), r.cause));
                }}.or_else(caf::message_handler{p.everything().as_behavior_impl()}));
-      dialler = p.connect_to("127.0.0.1:" + std::to_string(port), settings).start();
+      auto order = p.connect_to(address, settings);
+      dialler = handled ? order.with<probe>(handled, hook{}) : order.start();
     });
+  }
+
+  /// The delay that was told last.
+  std::chrono::milliseconds delay() const {
+    const auto lines = log->lines();
+    const auto last = std::find_if(lines.rbegin(), lines.rend(), [](const auto& l) { return l.starts_with("again"); });
+    REQUIRE(last != lines.rend());
+    return std::chrono::milliseconds{std::stoi(last->substr(sizeof "again in"))};
   }
 
   net::manual_clock time;
@@ -27,16 +41,19 @@ struct reconnecting_client {
   client dialler;
 };
 
+/// Where nobody listens.
+std::string deserted_address(carrier over) {
+  return listening_peer{over}.address();
+}
+
 } // namespace
 
 TEST_CASE("a client that reconnects tries again after each failure, later each time, and gets through in the end",
           "[client]") {
-  std::uint16_t port;
-  {
-    listening_peer gone;
-    port = gone.port();
-  }
-  reconnecting_client client{port};
+  const auto over = each_carrier();
+  const said_carrier said{over};
+  const auto address = deserted_address(over);
+  reconnecting_client client{address};
   client.log->expect("again in 100: connection refused");
   client.time.advance(99ms);
   client.world.settle();
@@ -47,7 +64,7 @@ TEST_CASE("a client that reconnects tries again after each failure, later each t
   client.log->expect("again in 400: connection refused");
   const auto other_log = make_journal();
   const auto other = client.world.spawn(other_log);
-  client.world.in(other, [port](probe& p) { p.listen("127.0.0.1:" + std::to_string(port)).start(); });
+  client.world.in(other, [&](probe& p) { p.listen(address).each<probe>(make_journal(), hook{}); });
   other_log->expect("listening");
   client.time.advance(400ms);
   client.log->expect("connected");
@@ -55,8 +72,8 @@ TEST_CASE("a client that reconnects tries again after each failure, later each t
 }
 
 TEST_CASE("a client that reconnects does so when its connection has ended, soon after one that lasted", "[client]") {
-  listening_peer server;
-  reconnecting_client client{server.port(), 1s};
+  listening_peer server{each_carrier()};
+  reconnecting_client client{server.address(), {100ms, 400ms, 0, 1s}};
   std::size_t times = 0;
   for (const auto* expected : {"again in 100", "again in 200", "again in 100"}) {
     auto peer = server.accept();
@@ -71,13 +88,53 @@ TEST_CASE("a client that reconnects does so when its connection has ended, soon 
   server.accept();
 }
 
-TEST_CASE("a client that reconnects ends by drain and by its owner's end, also while it waits", "[client]") {
-  std::uint16_t port;
-  {
-    listening_peer gone;
-    port = gone.port();
+TEST_CASE("the delays of clients that reconnect differ by the jitter, and each is kept", "[client]") {
+  const auto over = each_carrier();
+  const said_carrier said{over};
+  std::set<std::chrono::milliseconds> first;
+  for (int one = 0; one < 8; ++one) {
+    reconnecting_client client{deserted_address(over), {1s, 4s, 20, 1h}};
+    std::size_t attempts = 1;
+    for (const std::chrono::milliseconds mean : {1s, 2s, 4s, 4s}) {
+      client.log->expect_like("again in", attempts);
+      const auto delay = client.delay();
+      CHECK(delay >= mean * 8 / 10);
+      CHECK(delay <= mean * 12 / 10);
+      if (attempts == 1)
+        first.insert(delay);
+      client.time.advance(delay - 1ms);
+      client.world.settle();
+      CHECK(client.log->count_like("again in") == attempts);
+      client.time.advance(1ms);
+      ++attempts;
+    }
+    client.log->expect_like("again in", attempts);
   }
-  reconnecting_client client{port};
+  CHECK(first.size() > 1); // eight of four hundred
+}
+
+TEST_CASE("a client that reconnects makes a handler for each connection", "[client]") {
+  const auto over = each_carrier();
+  const said_carrier said{over};
+  listening_peer server{over};
+  const auto handled = make_journal();
+  reconnecting_client client{server.address(), {100ms, 100ms, 0, 1h}, handled};
+  for (std::size_t times = 1; times <= 3; ++times) {
+    auto peer = server.accept();
+    peer.send_all("hello");
+    handled->expect("received hello", times);
+    client.log->expect("connected", times);
+    peer.close();
+    handled->expect("closed peer_finished", times);
+    client.log->expect("again in 100", times);
+    client.time.advance(100ms);
+  }
+  server.accept();
+  CHECK(client.log->count_like("received") == 0);
+}
+
+TEST_CASE("a client that reconnects ends by drain and by its owner's end, also while it waits", "[client]") {
+  reconnecting_client client{deserted_address(each_carrier())};
   client.log->expect_like("again in");
   SECTION("drain") {
     CHECK_FALSE(client.world.ask<caf::ok_atom>(client.dialler, drain{1s}).second);

@@ -6,9 +6,11 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <iostream>
 #include <sstream>
 #include <thread>
+#include <vector>
 
 using namespace actnet;
 using namespace actnet::test;
@@ -75,7 +77,7 @@ class sluggish final : public handler {
     const auto earliest = std::chrono::steady_clock::now() + until_->at_least;
     until_->somebody_holds = true;
     while (!until_->open || std::chrono::steady_clock::now() < earliest)
-      std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
     until_->somebody_holds = false;
   }
 
@@ -161,6 +163,43 @@ TEST_CASE("a handler that holds its loop beyond the alarm is named in the log, a
   CHECK((alarms_about(log, "::" + name) > 0) == (alarm > 0ms));
   one.close();
   two.close();
+  CHECK(program.end() == 0);
+}
+
+TEST_CASE("while a handler blocks its loop for a second, the connections of another are answered at once",
+          "[run]") { // F31
+  const baseline before;
+  const captured_log log;
+  const unlimited_log every_line;
+  latch until{.at_least = 1s, .open{true}};
+  auto options = named_test();
+  options.settings.loops.count = 2;
+  running_program program{options, [&](handler& self) { self.listen("127.0.0.1:0").each<sluggish>(&until); }};
+  peer one{program.port()};
+  const auto [thread, name] = ask(one, "who?");
+  std::vector<peer> others;
+  for (int i = 0; i < 8; ++i) {
+    others.emplace_back(program.port());
+    if (ask(others.back(), "who?").first == thread)
+      others.pop_back();
+  }
+  REQUIRE(others.size() == 4);
+  one.send_all("hold");
+  REQUIRE(eventually([&] { return until.somebody_holds.load(); }));
+  std::vector<std::chrono::steady_clock::duration> took;
+  while (until.somebody_holds) {
+    const auto began = std::chrono::steady_clock::now();
+    ask(others[took.size() % others.size()], "who?");
+    took.push_back(std::chrono::steady_clock::now() - began);
+  }
+  CHECK(ask(one, "").second == name);
+  std::sort(took.begin(), took.end());
+  REQUIRE(took.size() >= 20);
+  CHECK(took[took.size() * 99 / 100] < 500ms); // 50 ms on a machine that does nothing else
+  INFO(log.lines.text());
+  CHECK(alarms_about(log, "::" + name) > 0);
+  one.close();
+  others.clear();
   CHECK(program.end() == 0);
 }
 

@@ -3,6 +3,8 @@
 #include "support/sanitizer.hpp"
 #include "support/scratch_folder.hpp"
 
+#include "actnet/actors/lean_actor.hpp"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -42,10 +44,57 @@ bool answers(peer& who, std::string_view text = "hello") {
 
 enum class place { tcp, sharded_tcp, local };
 
+/// Echoes, and fails in the way it is told.
+class failing final : public handler {
+ public:
+  failing(caf::actor_config& cfg, connection c, std::shared_ptr<std::atomic<bool>> unmakeable)
+      : handler(cfg), peer_(std::move(c)) {
+    if (*unmakeable)
+      throw std::runtime_error{"not made"};
+  }
+
+  caf::behavior make_behavior() override {
+    return {[this](const stream::received& r) {
+              const auto order = r.payload.view();
+              if (order == "throw")
+                throw std::runtime_error{"out of order"};
+              if (order == "quit") {
+                quit(make_error(errc::other, "out of order"));
+              } else if (order == "end badly") {
+                ends_badly_ = true;
+                quit();
+              } else if (order == "connection") {
+                request(peer_.actor(), caf::infinite, stream::get_info{})
+                    .then([](const stream::info&) {}, [](caf::error&) {});
+                stings_ = true;
+              } else {
+                peer_.write(r.payload);
+              }
+            },
+            [this](const stream::closed& c) { quit(c.cause); }};
+  }
+  void on_exit() override {
+    if (ends_badly_)
+      throw std::runtime_error{"no end"};
+  }
+
+  /// In the turn of whoever sends: of the connection, when it answers.
+  void enqueue(caf::mailbox_element_ptr message, caf::execution_unit* unit) override {
+    if (std::exchange(stings_, false))
+      throw std::runtime_error{"thorn"};
+    handler::enqueue(std::move(message), unit);
+  }
+
+ private:
+  connection peer_;
+  bool ends_badly_ = false;
+  bool stings_ = false;
+};
+
 /// Its parent is told where its sockets are.
 struct socket_world : supervised_world {
-  explicit socket_world(place p = place::tcp)
-      : supervised_world(2), where(p), address(p == place::local ? "unix:" + folder / "s" : "127.0.0.1:0") {}
+  explicit socket_world(place p = place::tcp, std::size_t loops = 2)
+      : supervised_world(loops), where(p), address(p == place::local ? "unix:" + folder / "s" : "127.0.0.1:0") {}
 
   void begin(supervisor_options options, std::vector<child_spec> specs) {
     parent = spawn(heard);
@@ -109,6 +158,51 @@ struct socket_world : supervised_world {
   journal_ptr handled = make_journal(); // of the handlers
   caf::actor parent;
 };
+
+/// A loop that does nothing else for as long as this lives, as with a handler that computes.
+class held_loop {
+ public:
+  explicit held_loop(loop_host& host) {
+    REQUIRE(host.loop().post(
+        [](void* self, void*) noexcept {
+          auto& me = *static_cast<held_loop*>(self);
+          me.held_.set_value();
+          me.released_.get_future().wait();
+          me.over_.set_value();
+        },
+        this, nullptr));
+    held_.get_future().wait();
+  }
+  ~held_loop() {
+    released_.set_value();
+    over_.get_future().wait();
+  }
+
+ private:
+  std::promise<void> held_, released_, over_;
+};
+
+/// As `settle`, but for one loop.
+void settle_besides(actor_world& world, std::size_t held) {
+  for (int round = 0; round < 10; ++round)
+    for (std::size_t i = 0; i < loops::of(world.system()).size(); ++i) {
+      std::promise<void> done;
+      if (i == held)
+        continue;
+      REQUIRE(world.loop(i).loop().post(
+          [](void* p, void*) noexcept { static_cast<std::promise<void>*>(p)->set_value(); }, &done, nullptr));
+      REQUIRE(done.get_future().wait_for(default_deadline) == std::future_status::ready);
+    }
+}
+
+/// Of four loops, neither the supervisors' nor that of this listener, nor the next, which may be its successor's.
+std::size_t another_loop(actor_world& world, const caf::actor& listening) {
+  const auto& its = static_cast<lean_actor&>(*caf::actor_cast<caf::abstract_actor*>(listening)).home();
+  std::size_t i = 1;
+  while (&world.loop(i) == &its || &world.loop(i - 1) == &its)
+    ++i;
+  return i;
+}
 
 bool is_refused(const std::string& address) {
   try {
@@ -460,6 +554,180 @@ TEST_CASE("a supervisor's sockets are gone with it", "[supervisor]") {
     CHECK(world.restart_it("l") == "shutting down");
   }
   CHECK_FALSE(world.path_exists());
+}
+
+TEST_CASE("the end of a listener is the end of its sockets, however busy the other loops are", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local), 4};
+  auto spec = world.listening();
+  spec.shutdown = shutdown::brutal();
+  SECTION("terminated without time") {
+    world.begin({}, {spec});
+    world.await_listening();
+    const auto busy = another_loop(world, world.info_of("l").actor);
+    std::vector<peer> some;
+    std::promise<caf::error> ended, again;
+    {
+      const held_loop held{world.loop(busy)};
+      for (int i = 0; i < 3; ++i) // with one listening socket, one of them is for the loop that is held
+        some.emplace_back(world.address);
+      settle_besides(world, busy);
+      world.in(world.asker, [&](probe& self) {
+        world.boss.request(&self, terminate_child{"l"})
+            .then([&](caf::ok_atom) { ended.set_value({}); }, [&](caf::error& e) { ended.set_value(std::move(e)); });
+        world.boss.request(&self, restart_child{"l"})
+            .then([&](const caf::actor&) { again.set_value({}); },
+                  [&](caf::error& e) { again.set_value(std::move(e)); });
+      });
+      settle_besides(world, busy);
+    }
+    CHECK_FALSE(ended.get_future().get());
+    CHECK_FALSE(again.get_future().get());
+    peer fresh{world.address};
+    CHECK(answers(fresh));
+  }
+  SECTION("with its supervisor, which is killed") {
+    world.begin({.intensity = 1}, {supervise("s", {}, {spec})});
+    world.await_listening();
+    const auto killed = world.info_of("s").actor;
+    const auto its = world.children_of(handle{caf::actor_cast<caf::strong_actor_ptr>(killed)}).front().actor;
+    const auto busy = another_loop(world, its);
+    std::vector<peer> some;
+    {
+      const held_loop held{world.loop(busy)};
+      for (int i = 0; i < 3; ++i)
+        some.emplace_back(world.address);
+      settle_besides(world, busy);
+      world.kill(killed);
+      settle_besides(world, busy);
+    }
+    world.await_listening(2);
+    REQUIRE(eventually([&] { return world.info_of("s").state == child_state::running; }));
+    CHECK(world.info_of("s").restarts == 1);
+    peer fresh{world.address};
+    CHECK(answers(fresh));
+  }
+}
+
+TEST_CASE("a listener that is ended without time, again and again, finds its address free each time", "[supervisor]") {
+  constexpr int times = sanitized ? 20 : 60;
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  auto spec = world.listening();
+  spec.shutdown = shutdown::brutal();
+  world.begin({.intensity = times}, {supervise("s", {}, {spec})});
+  world.await_listening();
+  std::jthread crowd{[address = world.address](std::stop_token over) { // keeps the loops busy
+    while (!over.stop_requested())
+      try {
+        peer one{address};
+        (void)answers(one);
+      } catch (const std::runtime_error&) {
+      }
+  }};
+  const auto child = [&] { return world.info_of("s"); };
+  const auto asker = world.spawn(make_journal());
+  for (int i = 0; i < times; ++i) {
+    const handle s{caf::actor_cast<caf::strong_actor_ptr>(child().handle)};
+    CHECK_FALSE(world.ask<caf::ok_atom>(asker, s, terminate_child{"l"}).second);
+    CHECK_FALSE(world.ask<caf::actor>(asker, s, restart_child{"l"}).second);
+    world.kill(child().actor);
+    REQUIRE(eventually([&] {
+      const auto now = child();
+      return now.restarts == std::uint64_t(i) + 1 && now.state == child_state::running;
+    }));
+  }
+  crowd.request_stop();
+  crowd.join();
+  CHECK(world.alive());
+  peer fresh{world.address};
+  CHECK(answers(fresh));
+}
+
+TEST_CASE("however a connection or its handler fails, its listener is not started again, and others live on",
+          "[supervisor]") { // F16
+  captured_log log;
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  const auto over = world.where == place::local ? carrier::local : carrier::tcp;
+  const auto unmakeable = std::make_shared<std::atomic<bool>>(false);
+  auto spec = world.listening();
+  spec.start = [&](const start_context& my) -> started_child {
+    auto options = loops::of(my.system()).settings().listener;
+    options.shard = world.where == place::sharded_tcp ? shard::reuse_port : shard::round_robin;
+    return my.listen(world.address, options).each<failing>(unmakeable);
+  };
+  world.begin({.intensity = 0}, {spec});
+  world.await_listening();
+  const auto before = world.info_of("l").actor;
+  const listener door{caf::actor_cast<caf::strong_actor_ptr>(world.handle_of("l"))};
+  peer bystander{world.address};
+  REQUIRE(answers(bystander));
+  for (const auto* order : {"throw", "quit", "end badly", "connection"}) {
+    INFO(order);
+    peer one{world.address};
+    REQUIRE(answers(one));
+    one.send_all(order);
+    CHECK(one.await_end() == ending_of_abort(over));
+    CHECK(answers(bystander));
+  }
+  *unmakeable = true;
+  peer unserved{world.address};
+  unserved.await_end();
+  unserved.close();
+  *unmakeable = false;
+  peer fresh{world.address};
+  CHECK(answers(fresh));
+  CHECK(answers(bystander));
+  CHECK(eventually([&] { return world.ask<listener_info>(door, get_listener_info{}).first->connections == 2; }));
+  CHECK(world.info_of("l").restarts == 0);
+  CHECK(world.info_of("l").actor == before);
+  CHECK(world.alive());
+}
+
+TEST_CASE("a listener that dies at every start is started again as often as it may be, then all is given up, once",
+          "[supervisor]") { // F17
+  captured_log log;
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  auto spec = world.listening();
+  std::atomic<bool> dies{false};
+  const bool taken = GENERATE(false, true); // its address, by somebody else; or the listener is killed at once
+  spec.start = [&, start = spec.start](const start_context& my) {
+    auto made = start(my);
+    if (dies)
+      caf::anon_send_exit(made.who, caf::exit_reason::kill);
+    return made;
+  };
+  constexpr backoff_options doubling{.first = 100ms, .most = 400ms, .jitter_percent = 0, .reset_after = 1h};
+  world.begin({.intensity = 0},
+              {world.child("bystander"), supervise("s", {.intensity = 4, .period = 1h, .backoff = doubling}, {spec})});
+  world.await_listening();
+  const handle s{caf::actor_cast<caf::strong_actor_ptr>(world.info_of("s").actor)};
+  const listener door{caf::actor_cast<caf::strong_actor_ptr>(world.children_of(s).front().handle)};
+  const auto state = [&] { return world.children_of(s).front().state; };
+  if (taken) {
+    CHECK(world.ask<caf::ok_atom>(world.asker, door, stop_listening{}).first);
+    REQUIRE(eventually([&] { return state() == child_state::restarting; }));
+    world.in(world.asker, [&](probe& self) { self.listen(world.address).each<echo>(world.handled); });
+    world.ends->expect("listening");
+  } else {
+    dies = true;
+    world.kill(world.children_of(s).front().actor);
+    REQUIRE(eventually([&] { return state() == child_state::restarting; }));
+  }
+  std::size_t starts = 1;
+  for (const auto delay : {100ms, 200ms, 400ms, 400ms}) {
+    CHECK(world.log->count("start l") == starts);
+    world.time.advance(delay - 1ms);
+    (void)state();
+    CHECK(world.log->count("start l") == starts);
+    world.time.advance(1ms);
+    world.log->expect("start l", ++starts);
+    if (starts < 5)
+      REQUIRE(eventually([&] { return state() == child_state::restarting; }));
+  }
+  CHECK(code_of(world.reason()) == errc::restart_limit);
+  CHECK(world.log->count("start l") == 5);
+  CHECK(world.log->count("end bystander") == 1);
+  for (const auto* who : {"top", "top/s"})
+    CHECK(log.lines.count_like("supervisor: " + std::string{who} + " gives up: ") == 1);
 }
 
 TEST_CASE("a supervisor whose socket does not open ends with the reason", "[supervisor]") {
