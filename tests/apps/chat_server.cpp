@@ -27,7 +27,7 @@ class person {
     CHECK(hear() == name + " (private): am I in?");
   }
 
-  /// After a crash of the room: others that speak from now on are heard.
+  /// After a crash of the room: others that speak from now on are heard. And what was said before has been.
   void await_return(const std::string& name) {
     say("/to " + name + " am I back?");
     for (auto heard = hear(); heard != name + " (private): am I back?"; heard = hear())
@@ -265,7 +265,7 @@ TEST_CASE("who does not read is dropped, and the others go on", "[apps]") {
     dropped = anna.connection().unread() > 0;
   }
   CHECK(anna.hear() == "* bert left");
-  anna.say("still here");
+  anna.await_return("anna"); // once all of that has been said
   auto cara = world.enter("cara");
   CHECK(anna.hear() == "* cara joined");
 }
