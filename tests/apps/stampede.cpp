@@ -354,7 +354,7 @@ class bystanders {
 
 /// A client of what is killed: served, or not, and never for long.
 void visit(const tree& places, std::minstd_rand& random) {
-  const peer_options impatient{.deadline = 500ms};
+  const peer_options impatient{.deadline = 200ms};
   const auto some_text = [&] { return random() % 50 == 0 ? "die\n" : "hello"; };
   switch (random() % 4) {
   case 0: {
@@ -414,7 +414,7 @@ TEST_CASE("a stampede through the tree harms nobody for good", "[apps]") {
   std::vector<std::jthread> visitors;
   for (unsigned seed = 1; seed <= 3; ++seed)
     visitors.emplace_back([&, seed](const std::stop_token& over) {
-      for (std::minstd_rand random(seed); !over.stop_requested();)
+      for (std::minstd_rand random(seed); !over.stop_requested(); pace(10)) // or they use up the ports
         served += succeeds([&] {
           visit(places, random);
           return true;
@@ -452,9 +452,9 @@ TEST_CASE("a stampede through the tree harms nobody for good", "[apps]") {
   for (const auto& where : {places.chat, places.club})
     CHECK(eventually([&] { return succeeds([&] { return peer(where).read_exactly(20) == "* what is your name?"; }); }));
   visitors.clear();
-  CHECK(served > 100);
+  CHECK(served > 50);
   CHECK(killed_in_all > 100);
-  CHECK(hunted > 100);
+  CHECK(hunted > 50);
 
   calm.end();
   CHECK(calm.complaints() == 0);
