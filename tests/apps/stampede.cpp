@@ -112,6 +112,7 @@ class tree {
   const std::uint16_t calm_udp = udp_peer{}.port(); // never killed: its handler would be new, and lose what waits
   const std::string club = fresh_address(carrier::local);
   const std::string tcp = free_tcp_address();
+  const std::string sharded = free_tcp_address(); // with a socket for each loop
   const std::uint16_t udp = udp_peer{}.port();
   const std::string chat = fresh_address(carrier::local);
   const std::shared_ptr<herd> victims = std::make_shared<herd>();
@@ -126,7 +127,8 @@ class tree {
 
   std::vector<child_spec> children() {
     auto echoes =
-        supervise("echoes", patient(strategy::one_for_one), {echo("tcp", tcp), datagrams("udp", udp, victims)});
+        supervise("echoes", patient(strategy::one_for_one),
+                  {echo("tcp", tcp), echo("sharded", sharded, shard::reuse_port), datagrams("udp", udp, victims)});
     auto rooms = supervise("chat", patient(strategy::rest_for_one),
                            {counted(worker<chat::room>("room")), sessions("door", chat, victims)});
     return {echo("steady unix", steady_unix),
@@ -155,9 +157,11 @@ class tree {
     return spec;
   }
 
-  child_spec echo(std::string id, const std::string& where) {
-    return counted({std::move(id), [this, where](const start_context& my) -> started_child {
-                      return my.listen(where).each<stream_echo>(victims);
+  child_spec echo(std::string id, const std::string& where, shard how = shard::round_robin) {
+    return counted({std::move(id), [this, where, how](const start_context& my) -> started_child {
+                      auto options = loops::of(my.system()).settings().listener;
+                      options.shard = how;
+                      return my.listen(where, options).each<stream_echo>(victims);
                     }});
   }
   child_spec datagrams(std::string id, std::uint16_t port, std::shared_ptr<herd> hunted) {
@@ -372,7 +376,7 @@ void visit(const tree& places, std::minstd_rand& random) {
     break;
   }
   default: {
-    const std::string* all[]{&places.tcp, &places.steady_tcp, &places.steady_unix};
+    const std::string* all[]{&places.tcp, &places.sharded, &places.steady_tcp, &places.steady_unix};
     peer p(*all[random() % std::size(all)], impatient);
     for (int n = 0; n < 5; ++n, pace(2))
       echoes(p, some_text());
@@ -407,7 +411,7 @@ TEST_CASE("a stampede through the tree harms nobody for good", "[apps]") {
     collect(*found, all);
     return all;
   };
-  REQUIRE(eventually([&] { return all_children().size() == 11; }));
+  REQUIRE(eventually([&] { return all_children().size() == 12; }));
 
   bystanders calm(places);
   std::atomic<std::uint64_t> served{0};
@@ -442,7 +446,7 @@ TEST_CASE("a stampede through the tree harms nobody for good", "[apps]") {
   }
 
   // All of it answers, whoever was killed last.
-  for (const auto& where : {places.tcp, places.steady_tcp, places.steady_unix})
+  for (const auto& where : {places.tcp, places.sharded, places.steady_tcp, places.steady_unix})
     CHECK(eventually([&] { return succeeds([&] { return echoes(*std::make_unique<peer>(where), "hello"); }); }));
   for (const auto port : {places.udp, places.calm_udp})
     CHECK(eventually([&] {
