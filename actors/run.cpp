@@ -74,14 +74,23 @@ void occupy_standard_descriptors() {
       (void)net::sys().open("/dev/null", flags); // the lowest free number
 }
 
+/// The signals that tell a program to end.
+constexpr auto orders_to_end = {SIGINT, SIGTERM, SIGHUP};
+
 /// Blocked from before the actor system exists, so that every thread inherits it. `woken` is how the main actor's end
 /// reaches the waiting thread.
 class signals {
  public:
   signals() {
     sigemptyset(&set_);
-    for (const auto number : {SIGINT, SIGTERM, SIGUSR1, woken()})
+    for (const auto number : orders_to_end)
       sigaddset(&set_, number);
+    for (const auto number : {SIGUSR1, woken()})
+      sigaddset(&set_, number);
+    struct sigaction hang_up {};
+    sigaction(SIGHUP, nullptr, &hang_up);
+    if (hang_up.sa_handler == SIG_IGN)
+      sigdelset(&set_, SIGHUP); // as nohup has it; a signal that is waited for is heard although it is ignored
     pthread_sigmask(SIG_BLOCK, &set_, &before_);
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
@@ -94,7 +103,7 @@ class signals {
     while (take(&at_once) > 0) {
     }
     if (told_to_end_)
-      for (const auto number : {SIGINT, SIGTERM})
+      for (const auto number : orders_to_end)
         sigaddset(&before_, number);
     sigaction(SIGPIPE, &pipe_before_, nullptr);
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
@@ -119,7 +128,7 @@ class signals {
  private:
   int take(const timespec* within) {
     const auto number = sigtimedwait(&set_, nullptr, within);
-    told_to_end_ = told_to_end_ || number == SIGINT || number == SIGTERM;
+    told_to_end_ = told_to_end_ || std::count(orders_to_end.begin(), orders_to_end.end(), number) > 0;
     return number;
   }
 
@@ -219,7 +228,7 @@ int wait_for_end(signals& heard, const outcome& how, caf::actor_system& system, 
       // The main actor may be on a loop that is stuck, and never say that it drains.
       give_up_at = net::later(net::later(steady_clock::now(), drain_deadline), last_patience);
       caf::anon_send(main, program_stop{0, {}, {}});
-    } else if (!aborted_with) {
+    } else if (!aborted_with && number != SIGHUP) { // of a terminal that goes, kernel and shell may both tell
       aborted_with = 128 + number;
       give_up_at = steady_clock::now() + last_patience;
       caf::anon_send(main, program_abort{*aborted_with});

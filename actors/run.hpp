@@ -28,13 +28,13 @@ struct run_options {
 
 /// Runs `fun` in a main actor on the first loop and returns the exit code once the program is over.
 ///
-/// The signals SIGINT and SIGTERM are blocked in every thread and waited for: the first drains (all listeners stop,
-/// then connections have until the drain deadline, then they are aborted) and ends with 0, a second one aborts and ends
-/// with 130 or 143. Once one has come, the calling thread keeps both blocked: more of them do not take the exit code
-/// away. SIGUSR1 prints the tree of supervisors
-/// on stderr. SIGPIPE is ignored. If actors are left over a second after the deadline, or after a second signal, they
-/// are logged and the process exits at once. The soft limit of open files is raised to the hard one. A standard stream
-/// that is closed stays unusable: no socket gets its number.
+/// The signals SIGINT, SIGTERM and SIGHUP are blocked in every thread and waited for: the first drains (all listeners
+/// stop, then connections have until the drain deadline, then they are aborted) and ends with 0, a second one aborts
+/// and ends with 130 or 143, unless it is a SIGHUP. Once one has come, the calling thread keeps them blocked: more of
+/// them do not take the exit code away. A SIGHUP that was ignored from the start, as by nohup, stays ignored. SIGUSR1
+/// prints the tree of supervisors on stderr. SIGPIPE is ignored. If actors are left over a second after the deadline,
+/// or after a second signal, they are logged and the process exits at once. The soft limit of open files is raised to
+/// the hard one. A standard stream that is closed stays unusable: no socket gets its number.
 int run_program(run_options options, main_function fun);
 
 /// Reads the command line by `cli` first: `--help` prints the help and answers 0, a mistake prints one line and answers

@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   program.settings.listener.connection.write_high_bytes = 256 * 1024;
   program.command_line = [](actnet::settings& settings) {
     settings.listener.connection.when_slow = actnet::slow_peer::close; // who does not read is not waited for
+    settings.listener.connection.allow_half_open = true;               // who has finished may have lines to be said
   };
   const auto open_all = [&](actnet::main_actor& self) {
     const auto room = self.start_child(actnet::worker<chat::room>("room"));

@@ -28,19 +28,23 @@ caf::behavior room::make_behavior() {
         tell_others(who.address(), "* " + e.name + " joined");
         return caf::ok_atom_v;
       },
-      [this](const say& s) {
+      [this](const say& s) -> caf::result<caf::ok_atom> {
         const auto who = caf::actor_cast<caf::actor_addr>(current_sender());
-        if (const auto name = name_of(who); !name.empty())
-          tell_others(who, name + ": " + s.line);
+        const auto name = name_of(who);
+        if (name.empty())
+          return actnet::make_error(actnet::errc::not_found);
+        tell_others(who, name + ": " + s.line);
+        return caf::ok_atom_v;
       },
-      [this](const whisper& w) {
+      [this](const whisper& w) -> caf::result<caf::ok_atom> {
         const auto name = name_of(caf::actor_cast<caf::actor_addr>(current_sender()));
         if (name.empty())
-          return;
+          return actnet::make_error(actnet::errc::not_found);
         if (const auto found = members_.find(w.to); found != members_.end())
           send(found->second, heard{actnet::bytes::copy(name + " (private): " + w.line + "\n")});
         else
           send(members_.at(name), heard{actnet::bytes::copy("* nobody here is called " + w.to + "\n")});
+        return caf::ok_atom_v;
       },
   };
 }

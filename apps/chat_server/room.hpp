@@ -8,19 +8,19 @@
 
 namespace chat {
 
-// -- to the room, from a session -------------------------------------------------------------------
+// -- to the room, from a session: requests, each answered once it is done --------------------------
 
-/// Answered, or with an error whose text is for the person who asked: the name is taken.
+/// Error: `already_present`, with a text for the person who asked: the name is taken.
 struct enter {
   std::string name;
 };
 
-/// To all others.
+/// To all others. Error: `not_found`, the room does not know who says it.
 struct say {
   std::string line;
 };
 
-/// To one other.
+/// To one other. Errors: as `say`.
 struct whisper {
   std::string to;
   std::string line;

@@ -20,8 +20,11 @@ bool is_name(std::string_view text) {
 
 session::session(caf::actor_config& cfg, actnet::connection c, caf::actor room)
     : handler(cfg), peer_(std::move(c)), room_(std::move(room)) {
-  set_down_handler([this](caf::scheduled_actor*, caf::down_msg&) { // the room is no more, or a new one is there
-    if (!name_.empty())
+  set_down_handler([this](caf::scheduled_actor*, caf::down_msg& gone) {
+    if (gone.source != in_)
+      return; // it is in the next one already
+    in_ = nullptr;
+    if (!waits_)
       join_room();
   });
 }
@@ -30,6 +33,10 @@ caf::behavior session::make_behavior() {
   write("* what is your name?");
   return {
       [this](const actnet::stream::received& r) { take(r.payload.view()); },
+      [this](const actnet::stream::peer_finished&) {
+        finished_ = true;
+        serve_lines();
+      },
       [this](const heard& h) { peer_.write(h.line); },
   };
 }
@@ -43,80 +50,120 @@ void session::write(std::string_view line) {
   peer_.write(std::string{line} + "\n");
 }
 
+// -- from the person -------------------------------------------------------------------------------
+
 void session::take(std::string_view text) {
-  unread_ += text;
+  begun_ += text;
+  std::size_t begin = 0;
+  for (auto end = begun_.find('\n'); end != begun_.npos; end = begun_.find('\n', begin)) {
+    lines_.push_back(begun_.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  begun_.erase(0, begin);
+  if (begun_.size() > line_max)
+    lines_.push_back(std::exchange(begun_, {})); // its end will not make it shorter
   serve_lines();
 }
 
 void session::serve_lines() {
-  std::size_t read = 0;
-  while (!joining_) {
-    const auto end = unread_.find('\n', read);
-    if (std::min(end, unread_.size()) - read > line_max) {
+  while (!waits_ && !lines_.empty()) {
+    auto line = std::move(lines_.front());
+    lines_.pop_front();
+    if (line.size() > line_max) {
       write("* a line has at most " + std::to_string(line_max) + " bytes");
       quit();
       return;
     }
-    if (end == unread_.npos)
-      break;
-    auto line = unread_.substr(read, end - read);
-    read = end + 1;
     if (line.ends_with('\r'))
       line.pop_back();
-    take_line(std::move(line));
+    serve(std::move(line));
   }
-  unread_.erase(0, read);
+  if (finished_ && !waits_)
+    quit();
 }
 
-void session::take_line(std::string line) {
-  if (name_.empty()) {
-    if (is_name(line)) {
-      name_ = std::move(line);
-      join_room();
-    } else {
-      write("* a name has 1 to " + std::to_string(name_max) + " characters, no spaces and no colon");
-    }
-    return;
-  }
+void session::serve(std::string line) {
   constexpr std::string_view private_command = "/to ";
-  if (!line.starts_with(private_command)) {
-    send(room_, say{std::move(line)});
-    return;
-  }
-  line.erase(0, private_command.size());
-  const auto end_of_name = line.find(' ');
-  if (end_of_name == line.npos || end_of_name == 0)
+  if (name_.empty())
+    return choose_name(std::move(line));
+  if (!line.starts_with(private_command))
+    return tell_room(say{line}, line);
+  const auto to = line.substr(private_command.size());
+  const auto end_of_name = to.find(' ');
+  if (end_of_name == to.npos || end_of_name == 0)
     write("* /to NAME LINE says LINE to NAME alone");
   else
-    send(room_, whisper{line.substr(0, end_of_name), line.substr(end_of_name + 1)});
+    tell_room(whisper{to.substr(0, end_of_name), to.substr(end_of_name + 1)}, line);
+}
+
+void session::choose_name(std::string line) {
+  if (!is_name(line))
+    return write("* a name has 1 to " + std::to_string(name_max) + " characters, no spaces and no colon");
+  name_ = std::move(line);
+  join_room();
+}
+
+// -- to the room -----------------------------------------------------------------------------------
+
+template <class Message>
+void session::tell_room(Message message, std::string line) {
+  wait();
+  request(room_, caf::infinite, std::move(message))
+      .then(
+          [this](caf::ok_atom) {
+            if (in_)
+              go_on();
+            else
+              join_room();
+          },
+          [this, line = std::move(line)](const caf::error&) { // the room is gone, or new and does not know it yet
+            lines_.push_front(line);
+            in_ = nullptr;
+            join_room();
+          });
 }
 
 void session::join_room() {
-  joining_ = true;
-  peer_.pause_reading();
+  wait();
   request(room_, caf::infinite, enter{name_})
       .then(
           [this](caf::ok_atom) {
-            monitor(current_sender()); // the room itself, not its stable handle
-            joining_ = false;
-            peer_.resume_reading();
-            serve_lines();
+            in_ = caf::actor_cast<caf::actor_addr>(current_sender()); // the room itself, not its stable handle
+            monitor(current_sender());
+            was_in_ = true;
+            go_on();
           },
           [this](const caf::error& why) {
-            if (actnet::code_of(why) == actnet::errc::already_present) {
-              write("* " + actnet::to_text(why));
-              name_.clear();
-              joining_ = false;
-              peer_.resume_reading();
-              serve_lines();
-            } else { // there is no room just now
+            if (actnet::code_of(why) != actnet::errc::already_present) { // there is no room just now
               home()->loop().timers().arm(*this, actnet::net::later(home()->loop().now(), until_next_try));
+              return;
+            }
+            write("* " + actnet::to_text(why));
+            if (was_in_) {
+              name_ += '_';
+              write("* from now on you are " + name_);
+              join_room();
+            } else {
+              name_.clear();
+              go_on();
             }
           });
 }
 
 void session::on_timer(actnet::net::time_point) noexcept {
   join_room();
+}
+
+void session::wait() {
+  waits_ = true;
+  peer_.pause_reading();
+}
+
+void session::go_on() {
+  waits_ = false;
+  serve_lines();
+  if (!waits_)
+    peer_.resume_reading();
 }
 
 } // namespace chat

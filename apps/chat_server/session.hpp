@@ -6,14 +6,17 @@
 
 #include "actnet/net/loop/timers.hpp"
 
+#include <deque>
 #include <string>
 #include <string_view>
 
 namespace chat {
 
-/// Reads only while it is in the room, so what is sent while the room is away waits in the kernel. It knows the room by
-/// its stable handle, which is good for any room that comes after a crash, and monitors the room that let it in: when
-/// that one ends, it joins again.
+/// Says one line after another, the next when the room has answered, and reads no more meanwhile: what is sent while
+/// the room is away waits in the kernel. It knows the room by its stable handle, which is good for any room that comes
+/// after a crash, and monitors the room that let it in: when that one ends, it joins the next, and says there what the
+/// other did not answer. If somebody else was there first under its name, it takes one like it: what the person has
+/// written by then is for the room, and not to be taken for a name.
 class session final : public actnet::handler, private actnet::net::timer {
  public:
   session(caf::actor_config& cfg, actnet::connection c, caf::actor room);
@@ -25,16 +28,25 @@ class session final : public actnet::handler, private actnet::net::timer {
  private:
   void take(std::string_view text);
   void serve_lines();
-  void take_line(std::string line);
+  void serve(std::string line);
+  void choose_name(std::string line);
+  template <class Message>
+  void tell_room(Message message, std::string line);
   void join_room();
   void on_timer(actnet::net::time_point now) noexcept override;
+  void wait();
+  void go_on();
   void write(std::string_view line);
 
   const actnet::connection peer_;
   caf::actor room_;
-  std::string name_;   // empty: not chosen yet
-  std::string unread_; // the beginning of a line, and whole ones while it is joining
-  bool joining_ = false;
+  std::string name_;              // empty: not chosen yet
+  std::string begun_;             // the beginning of a line
+  std::deque<std::string> lines_; // whole ones
+  caf::actor_addr in_;            // the room that let it in, until that ends
+  bool was_in_ = false;           // that one, or one before
+  bool waits_ = false;            // for the room
+  bool finished_ = false;         // the person: what there is of lines is still said
 };
 
 } // namespace chat

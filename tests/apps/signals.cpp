@@ -3,6 +3,8 @@
 
 #include "support/baseline.hpp"
 
+#include <sys/syscall.h>
+
 #include <atomic>
 #include <chrono>
 #include <stop_token>
@@ -28,13 +30,29 @@ bool is_pending(const process& program, int number) {
   throw std::runtime_error("no ShdPnd");
 }
 
+enum class aimed_at { process, its_threads };
+
+/// Sends it to one of the program's threads, in turn.
+void send_to_thread(const process& program, std::size_t turn, int number) {
+  std::vector<pid_t> threads;
+  for (const auto& each : std::filesystem::directory_iterator("/proc/" + std::to_string(program.id()) + "/task"))
+    threads.push_back(std::stoi(each.path().filename()));
+  ::syscall(SYS_tgkill, program.id(), threads[turn % threads.size()], number);
+}
+
 /// A thread that sends a program signals in turn.
 class signal_storm {
  public:
-  signal_storm(process& target, std::vector<int> numbers, std::chrono::milliseconds interval)
-      : thread_([this, &target, numbers = std::move(numbers), interval](const std::stop_token& over) {
+  signal_storm(process& target, std::vector<int> numbers, std::chrono::milliseconds interval,
+               aimed_at whom = aimed_at::process)
+      : thread_([this, &target, numbers = std::move(numbers), interval, whom](const std::stop_token& over) {
           while (!over.stop_requested()) {
-            target.send_signal(numbers[sent_++ % numbers.size()]);
+            const auto turn = sent_++;
+            const auto number = numbers[turn % numbers.size()];
+            if (whom == aimed_at::process)
+              target.send_signal(number);
+            else
+              send_to_thread(target, turn / numbers.size(), number);
             if (interval > 0ms)
               ::poll(nullptr, 0, static_cast<int>(interval.count()));
           }
@@ -100,7 +118,8 @@ TEST_CASE("a second signal ends a program also when a loop is stuck", "[signals]
     int first;
     int second;
   };
-  const auto r = GENERATE(row{0, SIGTERM, SIGTERM}, row{0, SIGTERM, SIGINT}, row{1, SIGINT, SIGTERM});
+  const auto r =
+      GENERATE(row{0, SIGTERM, SIGTERM}, row{0, SIGTERM, SIGINT}, row{1, SIGINT, SIGTERM}, row{0, SIGHUP, SIGTERM});
   baseline before;
   auto program = stuck_program(r.loop, 1h);
   program.wait_for_line(stream::err, "^stuck$");
@@ -111,7 +130,39 @@ TEST_CASE("a second signal ends a program also when a loop is stuck", "[signals]
   program.wait_for_line(stream::err, "shutdown: [1-9][0-9]* actors are still alive; leaving without them$");
 }
 
+TEST_CASE("a terminal that goes ends a program in good order, also when that is told twice", "[signals]") {
+  baseline before;
+  auto server = readme_echo();
+  const auto port = port_of(server);
+  echo_client client(port, 1);
+  for (int i = 0; i < 2; ++i) {
+    client.say(1'000);
+    REQUIRE(client.hears_all());
+    server.send_signal(SIGHUP);
+    REQUIRE(eventually([&] { return !listens(port) && !is_pending(server, SIGHUP); }));
+  }
+  client.say(1'000);
+  REQUIRE(client.hears_all());
+  CHECK(client.ends_well());
+  CHECK(server.wait() == exit_status{0, 0});
+}
+
+TEST_CASE("a program that was started to outlive its terminal does, as by nohup", "[signals]") {
+  baseline before;
+  process server({.argv = {"sh", "-c", "trap '' HUP; exec \"$0\"", readme_program("echo")}, .input = ""});
+  echo_client client(port_of(server), 1);
+  for (int i = 0; i < 3; ++i) {
+    server.send_signal(SIGHUP);
+    client.say(1'000);
+    REQUIRE(client.hears_all());
+  }
+  CHECK(client.ends_well());
+  server.send_signal(SIGTERM);
+  CHECK(server.wait() == exit_status{0, 0});
+}
+
 TEST_CASE("signals that mean nothing to a program cost it nothing, be they ever so many", "[signals]") {
+  const auto whom = GENERATE(aimed_at::process, aimed_at::its_threads);
   baseline before;
   auto server = readme_echo();
   const auto port = port_of(server);
@@ -120,7 +171,7 @@ TEST_CASE("signals that mean nothing to a program cost it nothing, be they ever 
     clients.emplace_back(port, seed);
   {
     // To stop and to continue interrupts system calls as a handler would; SIGRTMIN is heard, and means nothing either.
-    const signal_storm storm(server, {SIGPIPE, SIGCHLD, SIGWINCH, SIGSTOP, SIGCONT, SIGURG, SIGRTMIN}, 1ms);
+    const signal_storm storm(server, {SIGPIPE, SIGCHLD, SIGWINCH, SIGSTOP, SIGCONT, SIGURG, SIGRTMIN}, 1ms, whom);
     while (storm.sent() < 1'000) {
       for (auto& client : clients)
         client.say(20'000);
@@ -147,6 +198,62 @@ TEST_CASE("a storm of signals to end ends a program in good order", "[signals]")
     CHECK(end.signal == 0);
     CHECK((end.code == 0 || end.code == 143));
   }
+}
+
+TEST_CASE("SIGUSR1 prints what listens and is bound, with its connections and what went through", "[signals]") {
+  const scratch_folder folder;
+  const auto path = "unix:" + (folder / "echo");
+  baseline before;
+  process server({.argv = {app("echo_server"), "127.0.0.1:0", path, "udp://127.0.0.1:0"}, .input = ""});
+  const auto port = port_of(server);
+  const auto udp = server.wait_for_line(stream::err, "listening on (udp://127\\.0\\.0\\.1:([0-9]+))$");
+  echo_client one(port, 1), other(port, 2);
+  for (auto client : {&one, &other}) {
+    client->say(10'000);
+    REQUIRE(client->hears_all());
+  }
+  udp_peer asker;
+  asker.send_to(static_cast<std::uint16_t>(std::stoul(udp[2])), "hello");
+  CHECK(asker.receive().payload == "hello");
+  const auto told_of = [&](const std::string& id) { // in a tree of its own
+    server.send_signal(SIGUSR1);
+    return server.wait_for_line(stream::err, "^main/" + id + " +(.*)$").at(1);
+  };
+  const auto of_tcp = "running, 0 restarts, listening on " + at_port(port) + ", ";
+  CHECK(told_of("127.0.0.1:0") == of_tcp + "2 connections of 2 accepted, received 20000 bytes, sent 20000 bytes");
+  CHECK(one.ends_well());
+  CHECK(eventually([&] {
+    return told_of("127.0.0.1:0") == of_tcp + "1 connection of 2 accepted, received 20000 bytes, sent 20000 bytes";
+  }));
+  CHECK(told_of(path) ==
+        "running, 0 restarts, listening on " + path + ", 0 connections of 0 accepted, received 0 bytes, sent 0 bytes");
+  CHECK(told_of("udp://127.0.0.1:0") ==
+        "running, 0 restarts, " + udp[1] + ", received 1 datagram of 5 bytes, sent 1 datagram of 5 bytes");
+  server.send_signal(SIGTERM);
+  CHECK(other.ends_well());
+  CHECK(server.wait() == exit_status{0, 0});
+}
+
+TEST_CASE("SIGUSR1 prints supervisors with their children, and how often each was started again", "[signals]") {
+  baseline before;
+  process server({.argv = {ACTNET_NESTED_PROGRAM}, .input = ""});
+  const auto port = port_of(server);
+  peer client(port);
+  client.send_all("fail");
+  server.wait_for_line(stream::err, "main/office/clerk ended: .*; it is started again$");
+  const auto expected = "main               running, 0 restarts\n"
+                        "main/office        running, 0 restarts\n"
+                        "main/office/clerk  running, 1 restart\n"
+                        "main/office/door   running, 0 restarts, listening on " +
+                        at_port(port) + ", 1 connection of 1 accepted, received 4 bytes, sent 0 bytes\n";
+  CHECK(eventually([&] {
+    server.send_signal(SIGUSR1);
+    server.wait_for_line(stream::err, "^main/office/door ");
+    return server.output(stream::err).ends_with(expected);
+  }));
+  server.send_signal(SIGTERM);
+  client.close();
+  CHECK(server.wait() == exit_status{0, 0});
 }
 
 TEST_CASE("a program takes as many descriptors as it may, not as few as it was started with", "[signals]") {
