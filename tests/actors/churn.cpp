@@ -201,7 +201,7 @@ TEST_CASE("connections that come and go by the hundred stay within the limit and
   world.in(boss, [&](probe& self) { server = self.listen(fresh_address(over), options).each<greeting_echo>(closed); });
   log->expect("listening");
   const auto there = world.address_of(boss);
-  world.ask<caf::ok_atom>(server, resume_accepting{}); // whoever asks is there from now on
+  REQUIRE(world.ask<listener_info>(server, get_listener_info{}).first); // has been on all loops: each shard is there
   const auto actors = world.live_actors();
   {
     bystander calm{there};
@@ -266,6 +266,7 @@ TEST_CASE("whoever finds the backlog full is served later, or fails at once, and
   world.in(boss, [&](probe& self) { server = self.listen(fresh_address(over), options).each<greeting_echo>(closed); });
   log->expect("listening");
   CHECK(world.ask<caf::ok_atom>(server, pause_accepting{}).first);
+  REQUIRE(world.ask<listener_info>(server, get_listener_info{}).first); // has been on all loops: each shard is there
   const auto actors = world.live_actors();
   const auto there = net::to_socket_address(world.of(boss, [](probe& self) { return self.local; }));
   std::vector<descriptor> crowd;
