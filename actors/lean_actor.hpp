@@ -161,22 +161,27 @@ void lean_actor::tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, 
 
 template <class Event>
 bool lean_actor::tell_now(hosted_actor* hosted, Event& event) {
-  if (hosted && hosted->idle()) {
-    // Marked as answered: it is an event, so a value that a handler returns goes nowhere, and CAF makes no promise for
-    // it. The host's reference keeps this actor, so the element counts none of its own.
-    auto id = caf::make_message_id();
-    id.mark_as_answered();
-    caf::mailbox_element_vals<Event> element{caf::strong_actor_ptr{ctrl(), false}, id, {}, std::move(event)};
-    const auto became = hosted->deliver(element);
-    if (element.sender.get() == ctrl())
-      element.sender.detach();
-    else
-      intrusive_ptr_add_ref(ctrl()); // somebody moved it out
-    if (became != delivery::skipped)
-      return true;
-    event = std::move(std::get<0>(element.data()));
-  }
-  return false;
+  if (!hosted || !hosted->idle())
+    return false;
+  // To make one and to destroy it would cost nearly as much as the delivery; none happens within another.
+  thread_local caf::mailbox_element_vals<Event> element{nullptr, caf::make_message_id(), {}, Event{}};
+  auto& content = std::get<0>(element.data());
+  // The host's reference keeps this actor, so the element counts none of its own.
+  element.sender = caf::strong_actor_ptr{ctrl(), false};
+  // Marked as answered: it is an event, so a value that a handler returns goes nowhere, and CAF makes no promise for
+  // it.
+  element.mid = caf::make_message_id();
+  element.mid.mark_as_answered();
+  content = std::move(event);
+  const auto became = hosted->deliver(element);
+  if (element.sender.get() == ctrl())
+    element.sender.detach();
+  else
+    intrusive_ptr_add_ref(ctrl()); // somebody moved it out
+  if (became == delivery::skipped)
+    event = std::move(content);
+  content = Event{};
+  return became != delivery::skipped;
 }
 
 } // namespace actnet

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 namespace actnet::net {
 
@@ -38,6 +39,7 @@ struct alignas(16) block {
 
  private:
   explicit block(std::uint32_t size) noexcept : capacity(size) {}
+  static block* make_new(std::size_t size);
   void recycle() noexcept;
 
   friend class block_pool;
@@ -60,10 +62,10 @@ class block_pool {
   static constexpr std::size_t kept_bytes_max = 1 << 20;
 
   /// The pool of the calling thread, or null.
-  static block_pool* current() noexcept;
+  static block_pool* current() noexcept { return of_this_thread_; }
 
   /// Makes this the calling thread's pool until destroyed or replaced (null: none).
-  static void set_current(block_pool* pool) noexcept;
+  static void set_current(block_pool* pool) noexcept { of_this_thread_ = pool; }
 
   std::size_t kept_bytes() const noexcept;
 
@@ -82,6 +84,57 @@ class block_pool {
   bool give(block* unused) noexcept;
 
   std::array<free_list, sizes.size()> free_;
+  static inline constinit thread_local block_pool* of_this_thread_ = nullptr;
 };
+
+inline block* block::make(std::size_t size) {
+  const auto which = block_pool::size_class(size);
+  if (which >= 0 && block_pool::current())
+    if (auto reused = block_pool::current()->take(which))
+      return reused;
+  return make_new(which >= 0 ? block_pool::sizes[static_cast<std::size_t>(which)] : size);
+}
+
+inline void block::recycle() noexcept {
+  if (account)
+    account->release(capacity);
+  if (!block_pool::current() || !block_pool::current()->give(this))
+    ::operator delete(this);
+}
+
+inline int block_pool::size_class(std::size_t size) noexcept {
+  if (size > copied_bytes_max && size < read_bytes)
+    return -1; // a copy of this size is not to pin a whole read block
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    if (size <= sizes[i])
+      return static_cast<int>(i);
+  return -1;
+}
+
+inline block* block_pool::take(int size_class) noexcept {
+  auto& list = free_[static_cast<std::size_t>(size_class)];
+  auto first = list.head;
+  if (!first)
+    return nullptr;
+  list.head = first->next_free;
+  --list.count;
+  first->references.store(1, std::memory_order_relaxed);
+  first->account = nullptr;
+  return first;
+}
+
+inline bool block_pool::give(block* unused) noexcept {
+  const auto which = size_class(unused->capacity);
+  if (which < 0)
+    return false;
+  const auto i = static_cast<std::size_t>(which);
+  auto& list = free_[i];
+  if (sizes[i] != unused->capacity || (list.count + 1) * std::size_t{sizes[i]} > kept_bytes_max)
+    return false;
+  unused->next_free = list.head;
+  list.head = unused;
+  ++list.count;
+  return true;
+}
 
 } // namespace actnet::net

@@ -43,7 +43,13 @@ class bytes {
       block_->release();
   }
 
-  static bytes copy(const void* data, std::size_t size);
+  static bytes copy(const void* data, std::size_t size) {
+    if (size == 0)
+      return {};
+    auto fresh = block::make(size);
+    std::memcpy(fresh->data(), data, size);
+    return {fresh, size};
+  }
   static bytes copy(std::string_view text) { return copy(text.data(), text.size()); }
   static bytes copy(std::span<const std::byte> data) { return copy(data.data(), data.size()); }
 

@@ -76,8 +76,11 @@ inline findings disturbances(actor_world& world, std::chrono::milliseconds windo
     all.push_back("the loops woke up " + std::to_string(times) + " times");
   if (sanitized)
     return all;
-  if (used.cpu >= window / 100)
-    all.push_back("the process used " + std::to_string(used.cpu.count()) + " us of CPU time");
+  auto cpu = used.cpu; // a busy machine charges some of its own work to others; who spins does so in every window
+  for (int again = 0; again < 3 && cpu >= window / 100; ++again)
+    cpu = measure_activity(window).cpu;
+  if (cpu >= window / 100)
+    all.push_back("the process used " + std::to_string(cpu.count()) + " us of CPU time");
   if (used.voluntary_switches > static_cast<std::size_t>(window / 25ms))
     all.push_back("its threads began to wait " + std::to_string(used.voluntary_switches) + " times");
   return all;
