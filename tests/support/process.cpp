@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 
 namespace actnet::test {
@@ -43,6 +44,18 @@ std::vector<std::string> merged_environment(const std::vector<std::pair<std::str
   for (const auto& [name, value] : added)
     all.push_back(name + "=" + value);
   return all;
+}
+
+std::string without_turn_alarms(const std::string& text) {
+  std::string rest;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto end = std::min(text.find('\n', begin), text.size() - 1) + 1;
+    const std::string_view line{text.data() + begin, end - begin};
+    if (line.find(" turn-alarm: ") == line.npos)
+      rest += line;
+    begin = end;
+  }
+  return rest;
 }
 
 // A compiled extended regular expression.
@@ -183,7 +196,8 @@ exit_status process::wait(std::chrono::milliseconds deadline) {
 
 std::string process::output(stream which) const {
   std::lock_guard lock(mutex_);
-  return captured_[static_cast<std::size_t>(which)].text;
+  const auto& text = captured_[static_cast<std::size_t>(which)].text;
+  return which == stream::err ? without_turn_alarms(text) : text;
 }
 
 std::vector<std::string> process::wait_for_line(stream which, const std::string& pattern,

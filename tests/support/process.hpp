@@ -66,7 +66,7 @@ class process {
   /// when the deadline passes.
   exit_status wait(std::chrono::milliseconds deadline = default_deadline);
 
-  /// All that was printed until now.
+  /// All that was printed until now; on stderr without the turn alarms, which are the machine's when it is busy.
   std::string output(stream which = stream::out) const;
 
   /// The next line, after the one found last on this stream, that contains a match of `pattern` (extended regular
