@@ -104,7 +104,7 @@ TEST_CASE("a busy thread and a thread that wakes all the time are not quiet", "[
   SECTION("waking") {
     std::thread waking([&] { eventually([&] { return stop.load(); }, 60s); });
     CHECK(measure_activity(300ms).voluntary_switches > 0);
-    CHECK_FALSE(is_quiet(300ms));
+    CHECK_FALSE(is_quiet(300ms, 4)); // few, for a busy machine may not let it wake as often as it wants
     stop = true;
     waking.join();
   }
