@@ -116,7 +116,7 @@ TEST_CASE("a signal ends a client at once", "[tcp_client]") {
       connection.await_readable();
       program.send_signal(number);
       CHECK(program.wait(2s) == exit_status{0, 0});
-  CHECK(program.output(stream::err) == "");
+      CHECK(program.output(stream::err) == "");
     }
 }
 
