@@ -234,45 +234,39 @@ TEST_CASE("simple_one_for_one_shutdown: dynamic children end side by side", "[su
   CHECK(world.log->count_like("end slow") == 5);
 }
 
+namespace {
+
+/// What it costs until an `Actor` has had `many` children started and ended.
+template <class Actor>
+auto cpu_of(int many) {
+  dynamic_world world;
+  world.begin(dynamic(1));
+  const auto before = activity_so_far().cpu;
+  const auto asker = world.owned(spawn_on<Actor>(world.loop(), world.boss, many));
+  std::promise<void> served;
+  world.in(world.asker, [&](probe& self) {
+    self.request(asker, caf::infinite, who_are_you{}).then([&](const std::string&) { served.set_value(); });
+  });
+  REQUIRE(served.get_future().wait_for(12 * default_deadline) == std::future_status::ready);
+  CHECK(world.counts().specs == 0);
+  return activity_so_far().cpu - before;
+}
+
+} // namespace
+
 TEST_CASE("simple_one_for_one_scale_many_temporary_children: no more work for each than for a few", "[supervisor]") {
-  const auto cpu_of = [](int many) {
-    dynamic_world world;
-    world.begin(dynamic(1));
-    const auto before = activity_so_far().cpu;
-    const auto asker = world.owned(spawn_on<customer>(world.loop(), world.boss, many));
-    std::promise<void> served;
-    world.in(world.asker, [&](probe& self) {
-      self.request(asker, caf::infinite, who_are_you{}).then([&](const std::string&) { served.set_value(); });
-    });
-    REQUIRE(served.get_future().wait_for(12 * default_deadline) == std::future_status::ready);
-    CHECK(world.counts().specs == 0);
-    return activity_so_far().cpu - before;
-  };
   constexpr int few = sanitized ? 2'500 : 25'000;
-  const auto less = cpu_of(few);
-  const auto more = cpu_of(4 * few);
+  const auto less = cpu_of<customer>(few);
+  const auto more = cpu_of<customer>(4 * few);
   INFO(few << " children: " << less.count() / few << " us each; " << 4 * few
            << " children: " << more.count() / (4 * few) << " us each");
   CHECK(more < less * 12); // 16, if it were quadratic
 }
 
 TEST_CASE("simple_one_for_one_scale: to end one of many takes no longer than to end one of a few", "[supervisor]") {
-  const auto cpu_of = [](int many) {
-    dynamic_world world;
-    world.begin(dynamic(1));
-    const auto before = activity_so_far().cpu;
-    const auto asker = world.owned(spawn_on<host>(world.loop(), world.boss, many));
-    std::promise<void> served;
-    world.in(world.asker, [&](probe& self) {
-      self.request(asker, caf::infinite, who_are_you{}).then([&](const std::string&) { served.set_value(); });
-    });
-    REQUIRE(served.get_future().wait_for(12 * default_deadline) == std::future_status::ready);
-    CHECK(world.counts().specs == 0);
-    return activity_so_far().cpu - before;
-  };
   constexpr int few = sanitized ? 500 : 5'000;
-  const auto less = cpu_of(few);
-  const auto more = cpu_of(10 * few);
+  const auto less = cpu_of<host>(few);
+  const auto more = cpu_of<host>(10 * few);
   INFO(few << " children: " << less.count() / few << " us each; " << 10 * few
            << " children: " << more.count() / (10 * few) << " us each");
   CHECK(more < less * 30); // 100, if it were quadratic
