@@ -109,8 +109,13 @@ void connection_actor::cannot_begin(const caf::error& cause) {
 
 // -- commands: noted in whoever's turn it is ---------------------------------------------------------
 
-void connection_actor::write(net::bytes payload, std::uint64_t token, caf::abstract_actor* sender) {
+void connection_actor::write(net::bytes&& payload, std::uint64_t token, caf::abstract_actor* sender) {
   const auto here = home().is_current();
+  if (here && token == 0 && !ended() && takes_at_once() && stream_.takes_direct(payload.size())) {
+    direct_sender_ = sender;
+    stream_.write_direct(std::move(payload));
+    return;
+  }
   if (here && !ended() && !takes_at_once()) { // not begun: by its handler's constructor
     enqueue(caf::make_mailbox_element(sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(),
                                       {}, stream::write{std::move(payload), token}),
@@ -120,11 +125,11 @@ void connection_actor::write(net::bytes payload, std::uint64_t token, caf::abstr
   auto item = new outgoing;
   item->token = token;
   item->is_write = true;
-  if (here && sender && sender->ctrl() == owner_.get())
-    item->owner = static_cast<std::uint32_t>(former_owners_.size());
+  if (here)
+    set_sender(*item, sender);
   else if (sender)
     item->sender = caf::strong_actor_ptr{sender->ctrl()};
-  if (stream_.reserve(payload.size()))
+  if (here ? stream_.reserve_here(payload.size()) : stream_.reserve(payload.size()))
     item->payload = std::move(payload);
   else
     item->full = true;
@@ -141,6 +146,20 @@ void connection_actor::write(net::bytes payload, std::uint64_t token, caf::abstr
                           nullptr);
   delete item;
   intrusive_ptr_release(ctrl());
+}
+
+void connection_actor::set_sender(outgoing& item, caf::abstract_actor* sender) noexcept {
+  if (sender && sender->ctrl() == owner_.get())
+    item.owner = static_cast<std::uint32_t>(former_owners_.size());
+  else if (sender)
+    item.sender = caf::strong_actor_ptr{sender->ctrl()};
+}
+
+net::write_item& connection_actor::item_of_direct() noexcept {
+  auto item = new outgoing;
+  item->is_write = true;
+  set_sender(*item, std::exchange(direct_sender_, nullptr));
+  return *item;
 }
 
 void connection_actor::run_queue(void* self, void* item) noexcept {
@@ -185,14 +204,14 @@ void connection_actor::queue(outgoing* item, write_waiter& who) noexcept {
 void connection_actor::write(net::bytes payload, write_waiter& who, bool is_mark) {
   auto item = new outgoing;
   item->is_write = !is_mark;
-  item->full = !stream_.reserve(payload.size());
+  item->full = !stream_.reserve_here(payload.size());
   item->payload = std::move(payload);
   queue(item, who);
 }
 
 void connection_actor::write(std::unique_ptr<net::file_source> file, write_waiter& who) {
   auto item = new outgoing;
-  item->full = !stream_.reserve(0);
+  item->full = !stream_.reserve_here(0);
   item->file = std::move(file);
   queue(item, who);
 }
@@ -230,7 +249,7 @@ bool connection_actor::note(caf::mailbox_element& command) {
     auto& order = content.get_as<stream::write>(0);
     item->is_write = true;
     item->token = order.token;
-    if (stream_.reserve(order.payload.size()))
+    if (stream_.reserve_here(order.payload.size()))
       item->payload = order.payload;
     else
       item->full = true;
@@ -239,7 +258,7 @@ bool connection_actor::note(caf::mailbox_element& command) {
     auto item = make_item();
     const auto& order = content.get_as<stream::write_file>(0);
     item->token = order.token;
-    if (stream_.reserve(0))
+    if (stream_.reserve_here(0))
       item->file = std::make_unique<net::file_source>(order.path, order.offset, order.count);
     else
       item->full = true;
@@ -247,7 +266,7 @@ bool connection_actor::note(caf::mailbox_element& command) {
   } else if (content.match_elements<stream::flush>()) {
     auto item = make_item();
     item->token = content.get_as<stream::flush>(0).token;
-    item->full = !stream_.reserve(0);
+    item->full = !stream_.reserve_here(0);
     queue(item);
   } else if (content.match_elements<stream::finish>()) {
     auto item = make_item();
@@ -482,7 +501,7 @@ bool connection_actor::quiescent() const noexcept {
 
 // -- events ------------------------------------------------------------------------------------------
 
-void connection_actor::on_received(net::bytes payload) noexcept {
+void connection_actor::on_received(net::bytes&& payload) noexcept {
   tell(owner_, hosted_owner_, stream::received{std::move(payload)});
 }
 
@@ -546,7 +565,7 @@ void connection_actor::on_closed(net::close_reason reason, std::error_code cause
   const auto owner = std::exchange(owner_, nullptr);
   if (owner) {
     unwatch(owner);
-    tell(owner, std::exchange(hosted_owner_, nullptr), ended_with_);
+    tell(owner, std::exchange(hosted_owner_, nullptr), stream::closed{ended_with_});
   }
   if (auto book = slot_ ? slot_->book() : nullptr)
     book->ended(home(), stream_.counters());

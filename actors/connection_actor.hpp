@@ -61,7 +61,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void born_to(caf::strong_actor_ptr owner);
 
   /// `stream::write` from `sender` (null: nobody) without a message. Any thread.
-  void write(net::bytes payload, std::uint64_t token, caf::abstract_actor* sender);
+  void write(net::bytes&& payload, std::uint64_t token, caf::abstract_actor* sender);
 
   /// `stream::abort` and `stream::close`, in its loop's thread.
   void abort() noexcept { stream_.abort(); }
@@ -109,13 +109,15 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   void abort_now(net::errc cause) override;
   bool quiescent() const noexcept override;
 
-  void on_received(net::bytes payload) noexcept override;
+  void on_received(net::bytes&& payload) noexcept override;
   bool on_peer_finished() noexcept override;
   void on_writable() noexcept override;
   void on_outcome(net::write_item& item, std::error_code cause) noexcept override;
+  net::write_item& item_of_direct() noexcept override;
   void on_closed(net::close_reason reason, std::error_code cause) noexcept override;
   std::string owner_name() const override;
 
+  void set_sender(outgoing& item, caf::abstract_actor* sender) noexcept;
   caf::strong_actor_ptr sender_of(outgoing& item);
   void queue(outgoing* item) noexcept;
   void queue(outgoing* item, write_waiter& who) noexcept;
@@ -130,6 +132,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   caf::strong_actor_ptr owner_;
   hosted_actor* hosted_owner_ = nullptr;             // `owner_`, if it is one of ours
   std::vector<caf::strong_actor_ptr> former_owners_; // what they wrote may still be queued
+  caf::abstract_actor* direct_sender_ = nullptr;     // in the turn in which it wrote; the host keeps it that long
   net::connection stream_;
   net::endpoint peer_;
   std::shared_ptr<connection_slot> slot_;

@@ -33,7 +33,7 @@ datagram_actor::datagram_actor(caf::actor_config& cfg, loop_host& home, net::end
       opener_(std::move(opener)),
       make_handler_(std::move(make_handler)),
       kept_(std::move(kept)),
-      credit_(net::credit_account::open(home.loop().bell())) {}
+      credit_(net::credit_account::open(home.loop().bell(), &home.loop().pool())) {}
 
 datagram_actor::~datagram_actor() {
   credit_->close();
@@ -125,23 +125,40 @@ void datagram_actor::born_to(caf::strong_actor_ptr owner) {
 /// An empty datagram takes room in the queue too.
 bool datagram_actor::reserve(outgoing& item, std::size_t payload_bytes) noexcept {
   item.room = payload_bytes + sizeof(outgoing);
-  if (reserved_.fetch_add(item.room, std::memory_order_relaxed) < options_.write_high_bytes)
+  const auto limit = options_.write_high_bytes;
+  if (home().is_current() ? reserved_.take_here(item.room, limit) : reserved_.take(item.room, limit))
     return true;
-  reserved_.fetch_sub(item.room, std::memory_order_relaxed);
   item.refusal = errc::queue_full;
   return false;
 }
 
-void datagram_actor::send_datagram(net::bytes payload, std::optional<net::endpoint> to, std::uint64_t token,
+void datagram_actor::send_datagram(net::bytes&& payload, const net::endpoint* to, std::uint64_t token,
                                    caf::abstract_actor* sender) {
-  if (home().is_current() && !ended() && !takes_at_once()) { // not begun: by its handler's constructor
-    enqueue(caf::make_mailbox_element(sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(),
-                                      {}, datagram::send{std::move(payload), std::move(to), token}),
-            nullptr);
+  const auto here = home().is_current() && !ended();
+  if (here && !takes_at_once()) { // not begun: by its handler's constructor
+    enqueue(
+        caf::make_mailbox_element(sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(), {},
+                                  datagram::send{std::move(payload), to ? std::optional{*to} : std::nullopt, token}),
+        nullptr);
+    return;
+  }
+  const auto room = payload.size() + sizeof(outgoing);
+  if (here && !closing_ && !abort_asked_ && reserved_.take_here(room, options_.write_high_bytes)) {
+    auto& item = queue_.push();
+    item.payload = std::move(payload);
+    item.room = room;
+    if (to)
+      item.to = *to;
+    item.token = token;
+    item.by_owner = sender && sender->ctrl() == owner_.get();
+    if (sender && !item.by_owner)
+      item.sender = caf::strong_actor_ptr{sender->ctrl()};
+    defer();
     return;
   }
   outgoing item;
-  item.to = std::move(to);
+  if (to)
+    item.to = *to;
   item.token = token;
   if (sender)
     item.sender = caf::strong_actor_ptr{sender->ctrl()};
@@ -180,7 +197,7 @@ void datagram_actor::queue(outgoing item) noexcept {
     passed_high_ = true;
   }
   if (item.refusal == errc::none && (ended() || closing_ || abort_asked_)) {
-    reserved_.fetch_sub(item.room, std::memory_order_relaxed);
+    reserved_.give_back(item.room);
     item.payload = {};
     item.refusal = errc::closed;
   }
@@ -227,14 +244,21 @@ std::size_t datagram_actor::gather(std::span<net::outgoing_datagram> next) noexc
 }
 
 void datagram_actor::on_datagram_sent(std::error_code cause) noexcept {
-  auto item = queue_.take(home().loop().now());
+  const auto now = home().loop().now();
   if (cause) {
+    auto item = queue_.take(now);
     end_unsent(item, cause);
   } else {
-    reserved_.fetch_sub(item.room, std::memory_order_relaxed);
+    const auto& first = queue_.first();
+    reserved_.give_back(first.room);
     ++counters_.sent;
-    counters_.sent_bytes += item.payload.size();
-    tell_outcome(item, {});
+    counters_.sent_bytes += first.payload.size();
+    if (first.token == 0 && !first.request.is_request()) { // nobody is to hear of it
+      queue_.drop(now);
+    } else {
+      auto item = queue_.take(now);
+      tell_outcome(item, {});
+    }
   }
   if (passed_high_ || closing_)
     defer();
@@ -257,22 +281,23 @@ void datagram_actor::try_receivers_again(net::time_point now) noexcept {
 }
 
 void datagram_actor::end_unsent(outgoing& item, std::error_code cause) noexcept {
-  reserved_.fetch_sub(item.room, std::memory_order_relaxed);
+  reserved_.give_back(item.room);
   ++counters_.send_failed;
   tell_outcome(item, cause);
 }
 
 void datagram_actor::tell_outcome(outgoing& item, std::error_code cause) {
-  if (!item.sender)
+  const auto whom = item.by_owner ? owner_ : item.sender;
+  if (!whom)
     return;
-  if (cause == errc::queue_full && std::find(waiting_.begin(), waiting_.end(), item.sender) == waiting_.end())
-    waiting_.push_back(item.sender);
+  if (cause == errc::queue_full && std::find(waiting_.begin(), waiting_.end(), whom) == waiting_.end())
+    waiting_.push_back(whom);
   if (item.request.is_request() && cause)
-    send(item.sender, item.request.response_id(), make_error(cause));
+    send(whom, item.request.response_id(), make_error(cause));
   else if (item.request.is_request())
-    send(item.sender, item.request.response_id(), datagram::sent{item.token, {}});
+    send(whom, item.request.response_id(), datagram::sent{item.token, {}});
   else if (cause || item.token != 0)
-    send(item.sender, caf::make_message_id(), datagram::sent{item.token, make_error(cause)});
+    send(whom, caf::make_message_id(), datagram::sent{item.token, make_error(cause)});
 }
 
 // -- receiving ---------------------------------------------------------------------------------------
@@ -300,6 +325,8 @@ void datagram_actor::update_reading() noexcept {
   if (starves) {
     credit_->await_release();
     starves = credit_->outstanding() >= options_.read_credit_bytes;
+    if (!starves)
+      credit_->stop_awaiting();
   }
   if (starves != starved_) {
     starved_ = starves;
@@ -339,7 +366,7 @@ void datagram_actor::finish_turn() noexcept {
     close(ending_, ending_cause_);
     return;
   }
-  if (passed_high_ && reserved_.load(std::memory_order_relaxed) <= options_.write_low_bytes) {
+  if (passed_high_ && reserved_.taken() <= options_.write_low_bytes) {
     passed_high_ = false;
     for (auto& who : std::exchange(waiting_, {}))
       if (who != owner_)
@@ -350,6 +377,7 @@ void datagram_actor::finish_turn() noexcept {
 }
 
 void datagram_actor::close(close_reason reason, std::error_code cause) noexcept {
+  credit_->leave_home();
   if (starved_) {
     credit_->stop_awaiting();
     home().loop().stop_awaiting_credit(at_end_of_turn_);
@@ -370,7 +398,7 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
   const auto owner = std::exchange(owner_, nullptr);
   if (owner) {
     unwatch(owner);
-    tell(owner, std::exchange(hosted_owner_, nullptr), ended_with_);
+    tell(owner, std::exchange(hosted_owner_, nullptr), datagram::closed{ended_with_});
   }
   end(make_error(cause));
 }
@@ -447,6 +475,10 @@ void datagram_actor::on_message(caf::mailbox_element& command) {
     if (!owner || owner->node() != home().system().node()) {
       failed = make_error(errc::invalid_argument, "a datagram socket needs an owner in its own process");
     } else if (owner != owner_) {
+      queue_.for_each([this](outgoing& item) {
+        if (std::exchange(item.by_owner, false))
+          item.sender = owner_;
+      });
       if (owner_)
         unwatch(owner_);
       born_to(owner);

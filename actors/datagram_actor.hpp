@@ -6,9 +6,9 @@
 #include "actnet/actors/messages.hpp"
 #include "actnet/actors/options.hpp"
 #include "actnet/actors/supervision/child_spec.hpp"
+#include "actnet/net/bytes/write_room.hpp"
 #include "actnet/net/socket/datagram_socket.hpp"
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -65,9 +65,9 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
 
   const char* name() const override { return "actnet.datagram"; }
 
-  /// `datagram::send` from `sender` (null: nobody) without a message. Any thread.
-  void send_datagram(net::bytes payload, std::optional<net::endpoint> to, std::uint64_t token,
-                     caf::abstract_actor* sender);
+  /// `datagram::send` from `sender` (null: nobody) without a message; to whom it is connected if `to` is null. Any
+  /// thread.
+  void send_datagram(net::bytes&& payload, const net::endpoint* to, std::uint64_t token, caf::abstract_actor* sender);
 
  private:
   using outgoing = queued_datagram;
@@ -139,7 +139,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   caf::strong_actor_ptr owner_;
   hosted_actor* hosted_owner_ = nullptr;
   net::credit_account* credit_;
-  std::atomic<std::size_t> reserved_{0};
+  net::write_room reserved_;
   datagram_queue queue_;
   retry_timer retry_{*this};
   std::vector<outgoing> refused_;

@@ -41,6 +41,17 @@ queued_datagram datagram_queue::take(net::time_point now) {
   return item;
 }
 
+void datagram_queue::drop(net::time_point now) {
+  if (!tried_.empty()) {
+    take(now);
+    return;
+  }
+  auto& item = queue_[next_++];
+  item.payload = {}; // gives its credit back; what else there is may stay until the queue forgets it
+  item.sender = nullptr;
+  forget_taken();
+}
+
 void datagram_queue::put_apart(net::time_point now) {
   if (!tried_.empty()) {
     tried_.pop_back();
@@ -87,6 +98,11 @@ std::vector<queued_datagram> datagram_queue::take_all() {
 
 queued_datagram datagram_queue::take_queued() {
   auto item = std::move(queue_[next_++]);
+  forget_taken();
+  return item;
+}
+
+void datagram_queue::forget_taken() {
   if (next_ == queue_.size()) {
     queue_.clear();
     next_ = 0;
@@ -94,7 +110,6 @@ queued_datagram datagram_queue::take_queued() {
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(next_));
     next_ = 0;
   }
-  return item;
 }
 
 } // namespace actnet

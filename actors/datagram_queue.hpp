@@ -28,6 +28,7 @@ struct queued_datagram {
   std::optional<net::endpoint> to;
   std::uint64_t token = 0;
   caf::strong_actor_ptr sender;
+  bool by_owner = false; // the socket's owner sent it: the usual case, without a reference
   caf::message_id request;
   net::errc refusal = net::errc::none; // why it was never queued
 };
@@ -39,13 +40,22 @@ class datagram_queue {
   bool empty() const noexcept { return next_ == queue_.size() && apart_.empty(); }
 
   void push(queued_datagram item) { queue_.push_back(std::move(item)); }
+  /// An empty one, to be filled in before anything else happens here.
+  queued_datagram& push() { return queue_.emplace_back(); }
 
   /// The one at `place` of those to be sent next, in this order; null if there are no more of them. Place 0 comes first
   /// and again after every change.
   queued_datagram* next(std::size_t place);
 
+  /// The first of those, if there is one.
+  const queued_datagram& first() const noexcept {
+    return tried_.empty() ? queue_[next_] : apart_.find(tried_.back())->second.items.front();
+  }
+
   /// Takes out the first of those. `now`: its receiver has room.
   queued_datagram take(net::time_point now);
+  /// The same, when nobody needs it any more.
+  void drop(net::time_point now);
 
   /// The receiver of the first of those has no room: what is for it waits apart until `try_again`. The first has an
   /// address.
@@ -76,6 +86,7 @@ class datagram_queue {
   using lanes = std::unordered_map<net::endpoint, lane>;
 
   queued_datagram take_queued();
+  void forget_taken();
   lanes::iterator lane_of(const queued_datagram& item);
 
   std::vector<queued_datagram> queue_; // its memory stays; what is before `next_` has been taken

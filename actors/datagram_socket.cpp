@@ -15,7 +15,7 @@ datagram_socket::datagram_socket(datagram_actor& target) noexcept
 
 void datagram_socket::send(net::bytes payload, std::uint64_t token) const {
   if (local_)
-    local_->send_datagram(std::move(payload), std::nullopt, token, this_actor());
+    local_->send_datagram(std::move(payload), nullptr, token, this_actor());
   else
     tell(datagram::send{std::move(payload), std::nullopt, token});
 }
@@ -26,7 +26,7 @@ void datagram_socket::send(std::string_view text, std::uint64_t token) const {
 
 void datagram_socket::send_to(const net::endpoint& to, net::bytes payload, std::uint64_t token) const {
   if (local_)
-    local_->send_datagram(std::move(payload), to, token, this_actor());
+    local_->send_datagram(std::move(payload), &to, token, this_actor());
   else
     tell(datagram::send{std::move(payload), to, token});
 }

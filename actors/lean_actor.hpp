@@ -113,7 +113,7 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   /// Hands an event to `owner`: on the stack if it is idle here, else through its mailbox. `hosted` is the same actor
   /// as one of ours, or null. Only from the bottom of the loop's stack.
   template <class Event>
-  void tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, Event event);
+  void tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, Event&& event);
 
   /// The first half of that: returns whether the event has been dealt with; if not, it is as it was.
   template <class Event>
@@ -154,7 +154,7 @@ hosted_actor* as_hosted(const caf::strong_actor_ptr& who) noexcept;
 namespace actnet {
 
 template <class Event>
-void lean_actor::tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, Event event) {
+void lean_actor::tell(const caf::strong_actor_ptr& owner, hosted_actor* hosted, Event&& event) {
   if (owner && !tell_now(hosted, event))
     send(owner, caf::make_message_id(), std::move(event));
 }
@@ -166,21 +166,22 @@ bool lean_actor::tell_now(hosted_actor* hosted, Event& event) {
   // To make one and to destroy it would cost nearly as much as the delivery; none happens within another.
   thread_local caf::mailbox_element_vals<Event> element{nullptr, caf::make_message_id(), {}, Event{}};
   auto& content = std::get<0>(element.data());
+  const auto self = ctrl();
   // The host's reference keeps this actor, so the element counts none of its own.
-  element.sender = caf::strong_actor_ptr{ctrl(), false};
+  element.sender = caf::strong_actor_ptr{self, false};
   // Marked as answered: it is an event, so a value that a handler returns goes nowhere, and CAF makes no promise for
   // it.
   element.mid = caf::make_message_id();
   element.mid.mark_as_answered();
   content = std::move(event);
   const auto became = hosted->deliver(element);
-  if (element.sender.get() == ctrl())
+  if (element.sender.get() == self)
     element.sender.detach();
   else
-    intrusive_ptr_add_ref(ctrl()); // somebody moved it out
+    intrusive_ptr_add_ref(self); // somebody moved it out
   if (became == delivery::skipped)
     event = std::move(content);
-  content = Event{};
+  content = {};
   return became != delivery::skipped;
 }
 

@@ -24,8 +24,6 @@ namespace {
 /// Messages of one actor before the next has its turn.
 constexpr std::size_t quantum = 64;
 
-thread_local loop_host* host_of_this_thread = nullptr;
-
 } // namespace
 
 std::string describe(const caf::abstract_actor& who) {
@@ -45,10 +43,6 @@ loop_host::~loop_host() {
     stop();
 }
 
-loop_host* loop_host::current() noexcept {
-  return host_of_this_thread;
-}
-
 void loop_host::start(const std::string& thread_name) {
   thread_ = std::thread{[this, thread_name] {
     pthread_setname_np(pthread_self(), thread_name.substr(0, 15).c_str());
@@ -57,7 +51,7 @@ void loop_host::start(const std::string& thread_name) {
 }
 
 void loop_host::main() {
-  host_of_this_thread = this;
+  of_this_thread_ = this;
   loop_->run();
   // What was posted before the end still runs; later posts are refused.
   stopping_ = true;
@@ -67,7 +61,7 @@ void loop_host::main() {
   while (run_ready());
   loop_->after_turn();
   loop_->timers().cancel(patience_);
-  host_of_this_thread = nullptr;
+  of_this_thread_ = nullptr;
   ended_.store(true);
 }
 
@@ -156,11 +150,6 @@ bool loop_host::run_ready() noexcept {
   return !ready_.empty();
 }
 
-void loop_host::running(const caf::abstract_actor& who) noexcept {
-  last_turn_number_ = loop_->turn();
-  last_actor_ = &who;
-}
-
 std::string loop_host::last_turn() const {
   return last_turn_number_ == loop_->turn() && last_actor_ ? describe(*last_actor_) : "no actor ran in it";
 }
@@ -208,8 +197,13 @@ void loop_host::retire(lean_actor& who) {
   loop_->defer(*this);
 }
 
-/// Lets go of those that have ended, once nothing on the loop points to them any more.
+/// Lets go of those that have ended, once nothing on the loop points to them any more: what the others defer may still
+/// name who ran in this turn.
 void loop_host::serve() noexcept {
+  if (loop_->has_deferred()) {
+    loop_->defer(*this);
+    return;
+  }
   for (auto& gone : std::exchange(retired_, {})) {
     live_.fetch_sub(1, std::memory_order_relaxed);
     gone = nullptr;
@@ -223,6 +217,7 @@ void loop_host::serve() noexcept {
       continue;
     }
     who->retired_ = false;
+    last_actor_ = nullptr;
     intrusive_ptr_release(who->ctrl());
   }
   if (again)

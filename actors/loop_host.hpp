@@ -52,7 +52,7 @@ class loop_host final : public caf::execution_unit, private net::resident, priva
   net::loop& loop() noexcept { return *loop_; }
 
   /// The host whose thread is calling, or null.
-  static loop_host* current() noexcept;
+  static loop_host* current() noexcept { return of_this_thread_; }
   bool is_current() const noexcept { return current() == this; }
 
   /// Takes the reference that comes with `job`. Never blocks. Any thread. A job that is a plain scheduled actor goes to
@@ -78,7 +78,10 @@ class loop_host final : public caf::execution_unit, private net::resident, priva
   std::size_t live_actors() const noexcept { return live_.load(std::memory_order_relaxed); }
 
   /// For the turn alarm: `who` runs in this turn.
-  void running(const caf::abstract_actor& who) noexcept;
+  void running(const caf::abstract_actor& who) noexcept {
+    last_turn_number_ = loop_->turn();
+    last_actor_ = &who;
+  }
 
  private:
   static void run_job(void* self, void* job) noexcept;
@@ -99,6 +102,8 @@ class loop_host final : public caf::execution_unit, private net::resident, priva
    private:
     loop_host& host_;
   };
+
+  static inline constinit thread_local loop_host* of_this_thread_ = nullptr;
 
   std::unique_ptr<net::loop> loop_;
   std::thread thread_;

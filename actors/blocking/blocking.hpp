@@ -6,7 +6,8 @@
 //
 // Every call waits in the calling thread, which must not be a loop's: there it answers `would_block_the_loop`. Any
 // other thread may call; one at a time reads from a socket and one at a time writes to it. When a socket's last handle
-// goes while a thread still waits in it, that call ends with `closed`.
+// goes while a thread still waits in it, that call ends with `closed`. When the actor system ends, so do the calls that
+// wait (`shutting_down` or `closed`); none may begin after that, as with any actor of a system that is gone.
 #pragma once
 
 #include "actnet/actors/blocking/dialect.hpp"

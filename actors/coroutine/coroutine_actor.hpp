@@ -135,7 +135,7 @@ class coroutine_actor final : public lean_actor {
   void on_exit_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
   void on_down_message(const caf::strong_actor_ptr& source, const caf::error& reason) override;
   void abort_now(net::errc cause) override;
-  bool quiescent() const noexcept override { return !at_end_of_turn_.is_deferred() && !in_later_turn_; }
+  bool quiescent() const noexcept override { return !at_end_of_turn_.is_deferred(); }
 
   void run_ready() noexcept;
   void keep(incoming message);

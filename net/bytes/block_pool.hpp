@@ -97,7 +97,7 @@ inline block* block::make(std::size_t size) {
 
 inline void block::recycle() noexcept {
   if (account)
-    account->release(capacity);
+    account->release(capacity, block_pool::current());
   if (!block_pool::current() || !block_pool::current()->give(this))
     ::operator delete(this);
 }

@@ -32,10 +32,13 @@ class bytes {
       : block_(std::exchange(other.block_, nullptr)),
         data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)) {}
-  bytes& operator=(bytes other) noexcept {
-    std::swap(block_, other.block_);
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
+  bytes& operator=(const bytes& other) noexcept { return *this = bytes{other}; }
+  bytes& operator=(bytes&& other) noexcept {
+    const auto before = std::exchange(block_, std::exchange(other.block_, nullptr));
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    if (before)
+      before->release();
     return *this;
   }
   ~bytes() {

@@ -40,7 +40,7 @@ std::string_view to_string(close_reason reason) noexcept {
 connection::connection(loop& home, stream_socket socket, const connection_options& options, connection_owner& owner)
     : loop_(home),
       owner_(owner),
-      credit_(credit_account::open(home.bell())),
+      credit_(credit_account::open(home.bell(), &home.pool())),
       options_(options),
       socket_(std::move(socket)) {}
 
@@ -55,6 +55,12 @@ connection::~connection() {
   credit_->close();
 }
 
+/// Something changed that the end of the turn has to look at.
+void connection::note() noexcept {
+  noted_ = true;
+  loop_.defer(*this);
+}
+
 void connection::begin(bool claimed) noexcept {
   last_activity_ = last_sent_ = phase_began_ = loop_.now();
   if (options_.on_demand)
@@ -66,30 +72,32 @@ void connection::begin(bool claimed) noexcept {
     channel_ = *opened;
   else
     abort(close_reason::error, opened.error());
-  loop_.defer(*this);
+  note();
 }
 
 // -- operations: take note, and be served at the end of the turn ------------------------------
 
 bool connection::reserve(std::size_t bytes) noexcept {
-  if (bytes == 0) { // has room of its own: it is of use when the queue is full
-    if (marks_.fetch_add(1, std::memory_order_relaxed) <= options_.write_high_bytes / item_overhead_bytes)
-      return true;
-    marks_.fetch_sub(1, std::memory_order_relaxed);
-    return false;
-  }
-  const auto room = bytes + item_overhead_bytes;
-  if (reserved_.fetch_add(room, std::memory_order_relaxed) < options_.write_high_bytes)
-    return true;
-  reserved_.fetch_sub(room, std::memory_order_relaxed);
-  return false;
+  return bytes == 0 ? marks_.take(1, marks_max())
+                    : reserved_.take(bytes + item_overhead_bytes, options_.write_high_bytes);
+}
+
+bool connection::reserve_here(std::size_t bytes) noexcept {
+  settle_direct();
+  return bytes == 0 ? marks_.take_here(1, marks_max())
+                    : reserved_.take_here(bytes + item_overhead_bytes, options_.write_high_bytes);
+}
+
+/// An empty item has room of its own: it is of use when the queue is full.
+std::size_t connection::marks_max() const noexcept {
+  return options_.write_high_bytes / item_overhead_bytes + 1;
 }
 
 void connection::give_back(const write_item& item) noexcept {
   if (item.payload.empty())
-    marks_.fetch_sub(1, std::memory_order_relaxed);
+    marks_.give_back(1);
   else
-    reserved_.fetch_sub(item.payload.size() + item_overhead_bytes, std::memory_order_relaxed);
+    reserved_.give_back(item.payload.size() + item_overhead_bytes);
 }
 
 errc connection::refusal() const noexcept {
@@ -151,14 +159,33 @@ void connection::finish(write_item& item) noexcept {
     state_ = connection_state::finished;
 }
 
+void connection::write_direct(bytes&& payload) noexcept {
+  direct_ = std::move(payload);
+  loop_.defer(*this);
+}
+
+/// Something is to follow in the queue, or it cannot be sent as it is: it becomes an item like any other.
+void connection::settle_direct(std::size_t sent) noexcept {
+  if (direct_.empty())
+    return;
+  auto& item = owner_.item_of_direct();
+  item.what = write_item::kind::bytes;
+  item.payload = std::move(direct_);
+  reserved_.add_here(item.payload.size() + item_overhead_bytes);
+  push(item);
+  if (sent > 0)
+    on_sent(sent);
+}
+
 void connection::push(write_item& item) noexcept {
+  settle_direct();
   if (queue_.empty())
     last_sent_ = loop_.now();
   item.refusal = errc::none; // the item may have been used before
   queue_.push(item);
   if (queue_.size_bytes() >= options_.write_high_bytes)
     passed_high_ = true;
-  loop_.defer(*this);
+  note();
 }
 
 void connection::refuse(write_item& item, errc cause) noexcept {
@@ -167,7 +194,7 @@ void connection::refuse(write_item& item, errc cause) noexcept {
   item.next = nullptr;
   (first_refused_ ? last_refused_->next : first_refused_) = &item;
   last_refused_ = &item;
-  loop_.defer(*this);
+  note();
 }
 
 void connection::close(close_reason reason) noexcept {
@@ -185,7 +212,7 @@ void connection::begin_close(close_reason reason, std::error_code cause) noexcep
   ending_ = reason;
   ending_cause_ = cause;
   phase_began_ = last_sent_ = loop_.now();
-  loop_.defer(*this);
+  note();
 }
 
 void connection::abort(close_reason reason, std::error_code cause) noexcept {
@@ -194,37 +221,37 @@ void connection::abort(close_reason reason, std::error_code cause) noexcept {
   abort_asked_ = true;
   ending_ = reason;
   ending_cause_ = cause;
-  loop_.defer(*this);
+  note();
 }
 
 void connection::pause_reading() noexcept {
   paused_ = true;
   if (demand_)
     demand_->pushes_next = false;
-  loop_.defer(*this);
+  note();
 }
 
 void connection::resume_reading() noexcept {
   paused_ = false;
   if (demand_)
     demand_->pushes_next = true;
-  loop_.defer(*this);
+  note();
 }
 
 void connection::stop_reading() noexcept {
   discard_ = true;
   if (demand_)
     demand_->reader.end({});
-  loop_.defer(*this);
+  note();
 }
 
 void connection::end_was_handled() noexcept {
   end_handled_ = true;
-  loop_.defer(*this);
+  note();
 }
 
 void connection::claim() noexcept {
-  loop_.defer(*this);
+  note();
   if (claimed_) {
     end_told_ = end_handled_ = false;
     return;
@@ -238,17 +265,17 @@ void connection::claim() noexcept {
 void connection::set_idle_timeout(std::chrono::milliseconds timeout) noexcept {
   options_.idle_timeout = timeout;
   last_activity_ = loop_.now();
-  loop_.defer(*this);
+  note();
 }
 
 void connection::set_deadline(std::optional<time_point> when) noexcept {
   deadline_ = when.value_or(time_point::max());
-  loop_.defer(*this);
+  note();
 }
 
 void connection::set_allow_half_open(bool allowed) noexcept {
   options_.allow_half_open = allowed;
-  loop_.defer(*this); // an end that was dealt with before may close it now
+  note(); // an end that was dealt with before may close it now
 }
 
 std::optional<time_point> connection::deadline() const noexcept {
@@ -257,7 +284,7 @@ std::optional<time_point> connection::deadline() const noexcept {
 
 // -- completions ----------------------------------------------------------------------------
 
-void connection::on_received(bytes payload) noexcept {
+void connection::on_received(bytes&& payload) noexcept {
   last_activity_ = loop_.now();
   ++counters_.reads;
   counters_.bytes_received += payload.size();
@@ -269,14 +296,14 @@ void connection::on_received(bytes payload) noexcept {
       demand_->reader.serve(loop_.now(), false);
       demand_->update_timer();
       if (demand_->pushes_next)
-        loop_.defer(*this);
+        note();
     } else {
       deliver_frames();
     }
     if (!wants_bytes() || (!demand_->pulling && credit_->outstanding() >= options_.read_credit_bytes)) {
       reading_ = false;
       loop_.io().stop_reading(channel_);
-      loop_.defer(*this);
+      note();
     }
     return;
   }
@@ -285,7 +312,7 @@ void connection::on_received(bytes payload) noexcept {
   if (credit_->outstanding() >= options_.read_credit_bytes) {
     reading_ = false;
     loop_.io().stop_reading(channel_);
-    loop_.defer(*this);
+    note();
   }
 }
 
@@ -293,12 +320,12 @@ void connection::on_read_end(std::error_code cause) noexcept {
   read_ended_ = true;
   reading_ = false;
   read_cause_ = cause;
-  loop_.defer(*this);
+  note();
 }
 
 void connection::on_hang_up(std::error_code cause) noexcept {
   lose(cause);
-  loop_.defer(*this);
+  note();
 }
 
 std::size_t connection::gather(std::span<iovec> parts) noexcept {
@@ -349,14 +376,14 @@ bool connection::on_sent(std::size_t count) noexcept {
   counters_.bytes_sent += count;
   queue_.sent(count);
   if (!serving_) // a finish may have come to the front, a close become possible, the queue writable
-    loop_.defer(*this);
+    note();
   return !queue_.empty();
 }
 
 void connection::on_send_failed(std::error_code cause) noexcept {
   send_cause_ = cause;
   if (!serving_)
-    loop_.defer(*this);
+    note();
 }
 
 void connection::on_done(write_item& item, std::error_code cause) noexcept {
@@ -369,6 +396,12 @@ void connection::on_done(write_item& item, std::error_code cause) noexcept {
 // -- the end of a turn ------------------------------------------------------------------------
 
 void connection::serve() noexcept {
+  if (!direct_.empty()) {
+    if (!noted_ && send_direct())
+      return;
+    settle_direct();
+  }
+  noted_ = false;
   if (first_refused_)
     end_refused();
   if (demand_)
@@ -402,11 +435,31 @@ void connection::serve() noexcept {
   update_timer();
 }
 
+/// The usual turn: what came was answered, and that is all. Returns whether it is sent and nothing else is to be done.
+bool connection::send_direct() noexcept {
+  serving_ = true;
+  const auto sent = loop_.io().send_now(channel_, {direct_.data(), direct_.size()});
+  serving_ = false;
+  if (sent < direct_.size()) {
+    settle_direct(sent);
+    return false;
+  }
+  last_activity_ = last_sent_ = loop_.now();
+  counters_.bytes_sent += sent;
+  ++counters_.writes_done;
+  direct_ = {};
+  if (!reading_)
+    update_reading();
+  if (!armed())
+    update_timer();
+  return true;
+}
+
 /// Whether the peer is to learn by an RST that it did not get everything. One that was only quiet, or has not said
 /// goodbye after all was sent until time was up or the loop stopped, is left to the kernel, which goes on sending what
 /// it has.
 bool connection::abort_resets() const noexcept {
-  if (!queue_.empty())
+  if (!queue_.empty() || !direct_.empty())
     return true;
   const auto quiet = ending_ == close_reason::idle || ending_ == close_reason::deadline;
   const auto no_time_left = ending_cause_ == errc::timed_out || ending_cause_ == errc::shutting_down;
@@ -450,6 +503,7 @@ std::error_code connection::send_finish() noexcept {
 void connection::lose(std::error_code cause) noexcept {
   if (state_ == connection_state::closed || state_ == connection_state::reset)
     return;
+  settle_direct();
   last_error_ = send_cause_ = cause;
   if (state_ == connection_state::closing || state_ == connection_state::draining) {
     if (state_ == connection_state::closing)
@@ -502,6 +556,7 @@ void connection::meet_end() noexcept {
 }
 
 void connection::advance_close() noexcept {
+  settle_direct(); // what the owner wrote when it was told of the end
   if (state_ == connection_state::finished) {
     if (finish_sent_ && read_ended_ && claimed_ && !has_unread())
       end(close_reason::both_finished, {}, false);
@@ -522,8 +577,8 @@ void connection::advance_close() noexcept {
 }
 
 void connection::tell_writable() noexcept {
-  if (reserved_.load(std::memory_order_relaxed) > options_.write_low_bytes || refusal() != errc::none ||
-      marks_.load(std::memory_order_relaxed) > options_.write_low_bytes / item_overhead_bytes)
+  if (reserved_.taken() > options_.write_low_bytes || refusal() != errc::none ||
+      marks_.taken() > options_.write_low_bytes / item_overhead_bytes)
     return;
   passed_high_ = false;
   owner_.on_writable();
@@ -563,7 +618,9 @@ void connection::update_reading() noexcept {
 }
 
 void connection::end(close_reason reason, std::error_code cause, bool reset) noexcept {
+  settle_direct();
   state_ = connection_state::closed;
+  credit_->leave_home();
   loop_.timers().cancel(*this);
   if (starved_) {
     credit_->stop_awaiting();
@@ -657,7 +714,7 @@ void connection::on_timer(time_point now) noexcept {
                       std::to_string(credit_->outstanding()) + " bytes of received data");
     }
   }
-  loop_.defer(*this);
+  note();
 }
 
 } // namespace actnet::net

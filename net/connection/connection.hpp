@@ -4,11 +4,11 @@
 #pragma once
 
 #include "actnet/net/bytes/write_queue.hpp"
+#include "actnet/net/bytes/write_room.hpp"
 #include "actnet/net/connection/pull_reader.hpp"
 #include "actnet/net/loop/loop.hpp"
 #include "actnet/net/socket/stream_socket.hpp"
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -110,7 +110,7 @@ struct connection_counters {
 class connection_owner {
  public:
   /// Bytes in order, charged to the connection until the last slice of them is gone.
-  virtual void on_received(bytes payload) noexcept = 0;
+  virtual void on_received(bytes&& payload) noexcept = 0;
 
   /// The peer finished; all it sent came before. Returns whether that has been dealt with; if not, say so later with
   /// `connection::end_was_handled`.
@@ -121,6 +121,9 @@ class connection_owner {
 
   /// The one outcome of a write, flush or finish. The item is the owner's again.
   virtual void on_outcome(write_item& item, std::error_code cause) noexcept = 0;
+
+  /// What was written with `write_direct` needs an item after all: a fresh one, for whoever is to hear of its failure.
+  virtual write_item& item_of_direct() noexcept = 0;
 
   /// The last call, exactly once, after the outcomes of everything queued. Only the outcomes of items that are handed
   /// in later come after it. Do not destroy the connection in here but in a `deferred` of your own.
@@ -154,12 +157,24 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   /// above the high mark; then call `refuse` instead. Any thread. One write may pass the mark, so that any size can be
   /// written. Flushes have as much room of their own.
   bool reserve(std::size_t bytes) noexcept;
+  /// The same, for less, in the loop's thread.
+  bool reserve_here(std::size_t bytes) noexcept;
 
   /// Queues an item whose bytes are reserved (an empty payload is a flush). One with a file has no payload and takes
   /// the room of a flush. The file is opened when its turn comes: if it cannot be, the item fails and nothing of it is
   /// sent. If it turns out to be shorter later on, or cannot be read, the connection is aborted with that cause,
   /// because the peer may not be able to tell where the next bytes begin.
   void write(write_item& item) noexcept;
+
+  /// Whether bytes can be written without an item and without reserving room: they are alone, and few enough to be sent
+  /// whole at the end of this turn.
+  bool takes_direct(std::size_t bytes) const noexcept {
+    return bytes - 1 < direct_bytes_max && direct_.empty() && queue_.empty() && !demand_ &&
+           state_ < connection_state::finished && !finish_queued_ && !abort_asked_ &&
+           reserved_.taken() + bytes < options_.write_high_bytes; // else `writable` is to follow
+  }
+  /// Writes them so. Only their failure has an outcome: see `connection_owner::item_of_direct`.
+  void write_direct(bytes&& payload) noexcept;
 
   /// Ends an item that found no room: its outcome is `queue_full`.
   void refuse(write_item& item) noexcept;
@@ -223,9 +238,9 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   bool reading_paused() const noexcept { return paused_; }
   bool starved() const noexcept { return starved_; }
   std::uint64_t credit_outstanding() const noexcept { return credit_->outstanding(); }
-  std::size_t queued_bytes() const noexcept { return queue_.size_bytes(); }
+  std::size_t queued_bytes() const noexcept { return queue_.size_bytes() + direct_.size(); }
   /// Whether the outcome of an item is still to come.
-  bool has_items() const noexcept { return first_refused_ || !queue_.empty(); }
+  bool has_items() const noexcept { return first_refused_ || !queue_.empty() || !direct_.empty(); }
   /// The descriptor; empty once closed.
   stream_socket& socket() noexcept { return socket_; }
   /// Whether it is queued for the end of the turn; it must not go away while it is.
@@ -234,7 +249,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   errc refusal() const noexcept;
 
  private:
-  void on_received(bytes payload) noexcept override;
+  void on_received(bytes&& payload) noexcept override;
   void on_read_end(std::error_code cause) noexcept override;
   void on_hang_up(std::error_code cause) noexcept override;
   std::size_t gather(std::span<iovec> parts) noexcept override;
@@ -247,7 +262,11 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void serve() noexcept override;
   void on_timer(time_point now) noexcept override;
 
+  void note() noexcept;
   void push(write_item& item) noexcept;
+  bool send_direct() noexcept;
+  void settle_direct(std::size_t sent = 0) noexcept;
+  std::size_t marks_max() const noexcept;
   void give_back(const write_item& item) noexcept;
   void refuse(write_item& item, errc cause) noexcept;
   void end_refused() noexcept;
@@ -275,15 +294,18 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void break_off(errc cause) noexcept;
   void end(close_reason reason, std::error_code cause, bool reset) noexcept;
 
+  static constexpr std::size_t direct_bytes_max = 16 * 1024;
+
   // In the order of use: at many connections what a read and a write touch decides, in cache lines.
   loop& loop_;
   connection_owner& owner_;
   channel channel_ = channel::none;
   credit_account* credit_;
   std::unique_ptr<demand> demand_;
+  bytes direct_; // written in this turn, without an item
   write_queue queue_{*this};
   write_item* first_refused_ = nullptr; // outcomes to be told at the next serve
-  std::atomic<std::size_t> reserved_{0};
+  write_room reserved_;
   connection_state state_ = connection_state::unclaimed;
   close_reason ending_ = close_reason::requested; // why it is closing, or is to be aborted
   bool claimed_ : 1 = false;
@@ -300,6 +322,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   bool serving_ : 1 = false;
   bool abort_asked_ : 1 = false;
   bool passed_high_ : 1 = false;
+  bool noted_ : 1 = false; // there is more to look at than `direct_`
   time_point last_activity_{};
   time_point last_sent_{}; // progress of the queue
   time_point deadline_ = time_point::max();
@@ -307,7 +330,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   connection_counters counters_;
   connection_options options_;
   stream_socket socket_;
-  std::atomic<std::size_t> marks_{0}; // empty items that are queued
+  write_room marks_; // empty items that are queued
   write_item* last_refused_ = nullptr;
   std::error_code read_cause_;
   std::error_code last_error_;

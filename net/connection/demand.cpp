@@ -44,7 +44,7 @@ void connection::set_framing(std::optional<framing> how, bool only_reads) {
   demand_->only_reads = only_reads;
   demand_->frame_waits = false;
   if (channel_ != channel::none)
-    loop_.defer(*this);
+    note();
 }
 
 bool connection::reads_frames() const noexcept {
@@ -59,9 +59,9 @@ void connection::replace_payload(write_item& item, bytes payload) noexcept {
   give_back(item);
   item.payload = std::move(payload);
   if (item.payload.empty())
-    marks_.fetch_add(1, std::memory_order_relaxed);
+    marks_.add_here(1);
   else
-    reserved_.fetch_add(item.payload.size() + item_overhead_bytes, std::memory_order_relaxed);
+    reserved_.add_here(item.payload.size() + item_overhead_bytes);
 }
 
 void connection::reject(write_item& item, errc cause) noexcept {
@@ -79,14 +79,14 @@ void connection::pull(net::pull& what) {
   reader.serve(loop_.now(), false);
   demand_->update_timer();
   if (begun && (read_ended_ || wants_bytes() != reading_))
-    loop_.defer(*this);
+    note();
 }
 
 bool connection::withdraw(net::pull& what) noexcept {
   if (!demand_ || !demand_->reader.withdraw(what))
     return false;
   if (channel_ != channel::none)
-    loop_.defer(*this); // the next one may be satisfied with what is there
+    note(); // the next one may be satisfied with what is there
   return true;
 }
 
@@ -94,7 +94,7 @@ void connection::put_back(bytes payload) {
   read_on_demand();
   demand_->reader.put_back(std::move(payload));
   if (channel_ != channel::none)
-    loop_.defer(*this);
+    note();
 }
 
 void connection::serve_pulls() noexcept {

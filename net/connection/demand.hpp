@@ -28,7 +28,7 @@ class connection::demand final : public timer {
     }
     reader.serve(now, true);
     update_timer();
-    of_.loop_.defer(of_);
+    of_.note();
   }
 
  private:

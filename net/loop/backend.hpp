@@ -25,6 +25,7 @@
 
 #include <sys/uio.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -39,7 +40,7 @@ enum class channel : std::uint64_t { none = 0 };
 class stream_target {
  public:
   /// Bytes, in order. The block is unshared and charged to nobody. Only while reading is on.
-  virtual void on_received(bytes payload) noexcept = 0;
+  virtual void on_received(bytes&& payload) noexcept = 0;
 
   /// The last completion of reading: no cause when the peer finished, otherwise why nothing more can be read. All bytes
   /// the kernel gave came before it. A clean end is also told while reading is stopped, if no byte waits before it.
@@ -167,6 +168,10 @@ class backend {
 
   /// There may be something to gather (or a next datagram). Calling it while sending goes on is harmless.
   virtual void send(channel which) noexcept = 0;
+
+  /// Streams: sends what nobody has gathered, when nothing that is gathered waits. Returns how much of it is in the
+  /// kernel's send buffer: less than all of it, if only because this backend does not do it, and `send` is to follow.
+  virtual std::size_t send_now(channel, std::span<const std::byte>) noexcept { return 0; }
 
   /// Listeners: try again, beginning with `wants_connection`, whether or not somebody is known to wait.
   virtual void accept_more(channel which) noexcept = 0;

@@ -84,6 +84,8 @@ class loop final : private turns {
   /// Queues `work` for the end of this turn, once, however often it is called.
   void defer(deferred& work) noexcept;
 
+  bool has_deferred() const noexcept { return first_deferred_ != nullptr; }
+
   /// Ends a turn: raises the alarm when it was too long, then serves what was deferred (that time is the next turn's).
   void after_turn() noexcept override;
 
@@ -96,6 +98,9 @@ class loop final : private turns {
   timer_queue& timers() noexcept { return timers_; }
   backend& io() noexcept { return *backend_; }
   clock& time() noexcept { return clock_; }
+
+  /// Of the loop's thread, while it runs; payloads that are dropped there go to it.
+  const block_pool& pool() const noexcept { return pool_; }
 
   /// Rung by payloads when a starved account gets credit. Outlives the loop; then, and also for the accounts of a loop
   /// that had it before, a ring means nothing.

@@ -8,8 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic>
-
 namespace actnet::net {
 
 namespace direct {
@@ -213,22 +211,13 @@ char* system_calls::if_indextoname(unsigned index, char* name) noexcept {
   return ::if_indextoname(index, name);
 }
 
-namespace {
+// Never destroyed: a socket may be closed while static objects go away.
+std::atomic<system_calls*> replaced_system_calls::in_force_{new system_calls};
 
-// Neither is ever destroyed: a socket may be closed while static objects go away.
-system_calls& kernel = *new system_calls;
-std::atomic<system_calls*> in_force{&kernel};
-
-} // namespace
-
-system_calls& sys() noexcept {
-  return *in_force.load(std::memory_order_relaxed);
-}
-
-replaced_system_calls::replaced_system_calls(system_calls& calls) noexcept : before_(in_force.exchange(&calls)) {}
+replaced_system_calls::replaced_system_calls(system_calls& calls) noexcept : before_(in_force_.exchange(&calls)) {}
 
 replaced_system_calls::~replaced_system_calls() {
-  in_force.store(before_);
+  in_force_.store(before_);
 }
 
 } // namespace actnet::net

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
@@ -66,9 +67,6 @@ class system_calls {
   virtual char* if_indextoname(unsigned index, char* name) noexcept;
 };
 
-/// The system calls in force: the kernel's own unless a test replaced them. Any thread.
-system_calls& sys() noexcept;
-
 /// Puts `calls` in force for the whole process until destroyed; then whatever was there before. Replace them only
 /// while no loop runs and no socket is open. `calls` must outlive this object.
 class replaced_system_calls {
@@ -79,7 +77,14 @@ class replaced_system_calls {
   replaced_system_calls& operator=(const replaced_system_calls&) = delete;
 
  private:
+  friend system_calls& sys() noexcept;
+  static std::atomic<system_calls*> in_force_;
   system_calls* before_;
 };
+
+/// The system calls in force: the kernel's own unless a test replaced them. Any thread.
+inline system_calls& sys() noexcept {
+  return *replaced_system_calls::in_force_.load(std::memory_order_relaxed);
+}
 
 } // namespace actnet::net

@@ -2,6 +2,7 @@
 #include "support/actor_world.hpp"
 #include "support/faulty_system_calls.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 using namespace actnet;

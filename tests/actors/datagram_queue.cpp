@@ -126,6 +126,31 @@ TEST_CASE("everything can be taken out, what waits apart too") {
   CHECK(queue.next(0) == nullptr);
 }
 
+TEST_CASE("what is dropped is what would have been taken, and its payload goes at once") {
+  datagram_queue queue;
+  fill(queue, {"a1", "b1", "b2", "a2"});
+  const auto kept = queue.first().payload;
+  CHECK(kept.view() == "a1");
+  queue.drop(start);
+  CHECK(next(queue) == "b1 b2 a2 ");
+  queue.put_apart(start); // b1, and with it b2
+  CHECK(next(queue) == "a2 ");
+  CHECK(queue.first().payload.view() == "a2");
+  queue.drop(start);
+  CHECK_FALSE(queue.empty());
+  queue.try_again();
+  CHECK(queue.first().payload.view() == "b1");
+  queue.drop(start);
+  CHECK(queue.first().payload.view() == "b2");
+  queue.drop(start);
+  CHECK(queue.empty());
+  auto& made = queue.push();
+  made.payload = net::bytes::copy("-1");
+  CHECK(next(queue) == "-1 ");
+  queue.drop(start);
+  CHECK(queue.empty());
+}
+
 TEST_CASE("a long queue is taken out in order") {
   datagram_queue queue;
   std::string expected, got;

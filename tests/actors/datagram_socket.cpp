@@ -259,6 +259,34 @@ TEST_CASE("what a Unix receiver does not take within the write stall fails, and 
   CHECK(deaf.receive().payload == "again");
 }
 
+TEST_CASE("what an owner sent is told to it, also when the socket has another one by then", "[datagram]") {
+  stage s{datagram_carrier::local};
+  datagram_peer deaf{s.over}, other{s.over};
+  const auto late_log = make_journal();
+  const auto late = s.world.spawn(late_log);
+  constexpr int many = 50;
+  s.world.in(s.owner, [&](probe&) {
+    for (int i = 0; i < many; ++i)
+      s.it.send_to(at(deaf), std::to_string(i), 1);
+  });
+  s.world.settle();
+  REQUIRE(s.log->count("sent 1") < many);
+  s.world.in(s.owner, [&](probe&) {
+    s.it.send_to(at(other), "hello", 2); // queued in the turn of the change
+    s.it.set_owner(late);
+  });
+  s.world.in(late, [&](probe&) { s.it.send_to(at(other), "and from me", 3); });
+  CHECK(other.receive().payload == "hello");
+  CHECK(other.receive().payload == "and from me");
+  for (int i = 0; i < many; ++i)
+    CHECK(deaf.receive().payload == std::to_string(i));
+  s.log->expect("sent 1", many);
+  s.log->expect("sent 2");
+  late_log->expect("sent 3");
+  CHECK(s.log->count("sent 3") == 0);
+  CHECK(late_log->count_like("sent") == 1);
+}
+
 TEST_CASE("close sends what is queued, then the socket is gone", "[datagram]") {
   stage s;
   datagram_peer far{s.over};

@@ -4,6 +4,7 @@
 #include "support/memory.hpp"
 #include "support/sanitizer.hpp"
 
+#include <algorithm>
 #include <atomic>
 
 using namespace actnet;

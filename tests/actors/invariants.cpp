@@ -4,6 +4,7 @@
 #include "support/peers.hpp"
 #include "support/position_stream.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 using namespace actnet;

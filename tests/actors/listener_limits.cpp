@@ -8,6 +8,11 @@
 #include "actnet/actors/run.hpp"
 #include "actnet/actors/supervision/supervisor.hpp"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 #include <thread>

@@ -4,6 +4,7 @@
 
 #include <caf/scoped_actor.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <stdexcept>
 
@@ -124,7 +125,46 @@ class host final : public handler {
   counter closed_;
 };
 
+/// Has one turn, in which it writes and ends; nobody holds it.
+class passer_by final : public handler {
+ public:
+  passer_by(caf::actor_config& cfg, connection ended, connection alive, bool breaks_off)
+      : handler(cfg), ended_(std::move(ended)), alive_(std::move(alive)), breaks_off_(breaks_off) {}
+
+  caf::behavior make_behavior() override {
+    ended_.write("to nobody", 1); // so the loop has somebody to let go of before it looks at the other connection
+    alive_.write("last words");
+    if (breaks_off_)
+      alive_.abort();
+    return {};
+  }
+
+ private:
+  connection ended_;
+  connection alive_;
+  bool breaks_off_;
+};
+
 } // namespace
+
+TEST_CASE("what a passer-by writes in its last turn is sent, and its failure is nobody's business", "[ownership]") {
+  actor_world world;
+  const auto log = make_journal(), other_log = make_journal();
+  const auto owner = world.spawn(log), other_owner = world.spawn(other_log);
+  const auto over = each_carrier();
+  connected_pair first{over}, second{over};
+  const auto ended = world.adopt(first, other_owner), alive = world.adopt(second, owner);
+  world.in(other_owner, [&](probe&) { ended.abort(); });
+  other_log->expect(with_cause("closed aborted", errc::aborted));
+  const auto breaks_off = GENERATE(false, true);
+  world.in(owner, [&](probe&) { spawn_on<passer_by>(world.loop(), ended, alive, breaks_off); });
+  if (breaks_off)
+    log->expect(with_cause("closed aborted", errc::aborted));
+  else
+    CHECK(second.far.read_exactly(10) == "last words");
+  world.settle();
+  CHECK(log->count_like("written") == 0);
+}
 
 TEST_CASE("who is to own a connection that has ended is told of its end, once", "[ownership]") {
   actor_world world;

@@ -3,6 +3,8 @@
 #include "support/peers.hpp"
 #include "support/position_stream.hpp"
 
+#include <algorithm>
+
 using namespace actnet;
 using namespace actnet::test;
 

@@ -5,7 +5,9 @@
 
 #include "actnet/net/socket/system_calls.hpp"
 
+#include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <atomic>
 

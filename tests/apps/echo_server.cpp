@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
+
 using namespace actnet::test;
 using namespace std::chrono_literals;
 using stream = process::stream;

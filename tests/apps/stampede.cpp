@@ -11,6 +11,7 @@
 #include "../../apps/chat_server/room.hpp"
 #include "../../apps/chat_server/session.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <random>

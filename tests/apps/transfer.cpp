@@ -5,6 +5,8 @@
 #include "support/peers.hpp"
 #include "support/sanitizer.hpp"
 
+#include <algorithm>
+
 using namespace actnet::test;
 using namespace std::chrono_literals;
 using stream = process::stream;

@@ -12,7 +12,7 @@ namespace actnet::test {
 
 /// How long any helper waits for something that is bound to happen before it gives up. Generous, because a slow
 /// machine is no failure; a good run never comes near it.
-inline constexpr std::chrono::milliseconds default_deadline{10'000};
+inline constexpr std::chrono::milliseconds default_deadline{30'000};
 
 /// Whether `predicate()` became true within `deadline`. Asks again after a yield, then after waits that grow from 1 to
 /// 20 ms; asks at least once, and once more when the deadline is over.

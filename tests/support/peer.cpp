@@ -1,6 +1,7 @@
 #include "support/peer.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -122,6 +123,27 @@ descriptor open_bound(const std::string& address, int type, const peer_options& 
   return fresh;
 }
 
+/// As connect(2) of a non-blocking socket, but a Unix listener whose backlog is full is waited for: the kernel has
+/// nothing to poll for then and answers EAGAIN, while a blocking connect waits (for as long as sends may).
+int begin_connect(int fd, const place& there, std::chrono::milliseconds deadline) {
+  if (::connect(fd, there.get(), there.size) == 0)
+    return 0;
+  if (errno != EAGAIN || there.storage.ss_family != AF_UNIX)
+    return -1;
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(deadline);
+  const timeval patience{seconds.count(), std::chrono::microseconds(deadline - seconds).count()};
+  const auto flags = ::fcntl(fd, F_GETFL);
+  require(::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0, "set SO_SNDTIMEO");
+  require(::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0, "fcntl");
+  const auto done = ::connect(fd, there.get(), there.size);
+  const auto error = errno;
+  require(::fcntl(fd, F_SETFL, flags) == 0, "fcntl");
+  if (done != 0 && error == EAGAIN)
+    give_up("connect", "deadline passed");
+  errno = error;
+  return done;
+}
+
 std::string fresh_name() {
   static std::atomic<int> last{0};
   return "@actnet-test-peer-" + std::to_string(::getpid()) + "-" + std::to_string(++last);
@@ -166,7 +188,7 @@ peer::peer(std::uint16_t port, peer_options options) : peer(loopback(port).text(
 peer::peer(const std::string& address, peer_options options) : options_(options) {
   const auto remote = place_of(address);
   socket_ = open_socket(remote.storage.ss_family, SOCK_STREAM, options);
-  if (::connect(fd(), remote.get(), remote.size) == 0)
+  if (begin_connect(fd(), remote, options.deadline) == 0)
     return;
   require(errno == EINPROGRESS || errno == EINTR, "connect");
   await(fd(), POLLOUT, end_of_operation(), "connect");

@@ -1,6 +1,8 @@
 // Whether the process does nothing while it has nothing to do: CPU time and wake-ups over a window (invariant I9).
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstddef>
 
@@ -19,8 +21,12 @@ activity activity_so_far() noexcept;
 /// threads count as well.
 activity measure_activity(std::chrono::milliseconds window) noexcept;
 
-/// Less than 1 % of one core, and fewer than `switches_per_second` voluntary switches. The window must be long enough
-/// for the figures: 300 ms or more.
+/// Less than 1 % of one core, and no more than `switches_per_second` voluntary switches, in one of three windows: now
+/// and then a busy machine charges a process with what is not its own. A window must be long enough for the figures:
+/// 300 ms or more.
 bool is_quiet(std::chrono::milliseconds window, std::size_t switches_per_second = 40) noexcept;
+
+/// Whether a thread of this process (gettid(2)) sleeps in the kernel, as one does that waits for another.
+bool is_asleep(pid_t thread);
 
 } // namespace actnet::test

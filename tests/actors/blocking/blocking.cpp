@@ -1,10 +1,14 @@
 // The blocking dialect: what a program in it does, what ends its calls, and that nothing stays behind.
 #include "support/actor_world.hpp"
 #include "support/position_stream.hpp"
+#include "support/quiet.hpp"
 #include "support/scratch_folder.hpp"
 
 #include "actnet/actors/blocking/blocking.hpp"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <fstream>
 #include <thread>
 
@@ -253,9 +257,16 @@ TEST_CASE("the system may end while calls wait") {
   actor_world world;
   auto both = std::make_unique<blocking_pair>(world);
   errc read{}, accepted{};
-  std::thread reader{[&] { read = code_of(both->near.read(1)); }};
-  std::thread acceptor{[&] { accepted = code_of(both->listening.accept()); }};
-  world.settle();
+  std::atomic<pid_t> reads{0}, accepts{0};
+  std::thread reader{[&] {
+    reads = ::gettid();
+    read = code_of(both->near.read(1));
+  }};
+  std::thread acceptor{[&] {
+    accepts = ::gettid();
+    accepted = code_of(both->listening.accept());
+  }};
+  REQUIRE(eventually([&] { return reads != 0 && is_asleep(reads) && accepts != 0 && is_asleep(accepts); }));
   world.shut_down();
   reader.join();
   acceptor.join();

@@ -5,7 +5,9 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <future>
+#include <thread>
 
 using namespace actnet;
 using namespace actnet::test;
@@ -107,6 +109,40 @@ TEST_CASE("a coroutine that is killed while it waits leaves nothing behind, what
   CHECK(log->count("done") == (what == 7 ? 1 : 0));
   world.kill(who);
   CHECK(eventually([&] { return world.live_actors() == 0; }));
+}
+
+TEST_CASE("a coroutine that is killed while it lets others have their turns leaves nothing behind") {
+  actor_world world;
+  const auto address = fresh_address(each_carrier());
+  const auto log = make_journal();
+  const auto other = world.spawn(make_journal());
+  world.settle();
+  const auto before = world.live_actors();
+  const auto who = spawn_coroutine(world.loop(), [=]() -> task<> {
+    auto listening = (co_await tcp_server::bind(address)).get();
+    auto near = (co_await stream_socket::connect(listening.local_endpoint())).get();
+    auto far = (co_await listening.accept()).get();
+    (void)co_await near.write(std::string(100'000, 'x'));
+    (void)co_await far.peek(100'000);
+    log->add("ready");
+    (void)co_await receive<question>();
+    for (int i = 0; i < 100'000; ++i) // without a pause, so soon in another turn
+      (void)co_await far.read(1);
+  });
+  log->expect("ready");
+  std::promise<void> held, go;
+  std::thread holder{[&] {
+    world.in(other, [&](probe&) {
+      held.set_value();
+      go.get_future().wait();
+    });
+  }};
+  held.get_future().wait();
+  caf::anon_send(who, question{1}); // both before the turn that it asks for
+  caf::anon_send_exit(who, caf::exit_reason::kill);
+  go.set_value();
+  holder.join();
+  CHECK(eventually([&] { return world.live_actors() == before; }));
 }
 
 TEST_CASE("messages are awaited by their types, and requests answered or broken") {

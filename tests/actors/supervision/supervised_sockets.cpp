@@ -130,14 +130,8 @@ struct socket_world : supervised_world {
     return spec;
   }
 
-  void await_listening(std::size_t times = 1) {
-    heard->expect("listening", times);
-    address = address_of(parent);
-  }
-  void await_bound(std::size_t times = 1) {
-    heard->expect("bound", times);
-    address = address_of(parent);
-  }
+  void await_listening(std::size_t times = 1) { await_place("listening", times); }
+  void await_bound(std::size_t times = 1) { await_place("bound", times); }
 
   /// Until it has been started again.
   void kill_child(const std::string& id) {
@@ -157,6 +151,13 @@ struct socket_world : supervised_world {
   journal_ptr heard = make_journal();   // of the parent
   journal_ptr handled = make_journal(); // of the handlers
   caf::actor parent;
+
+ private:
+  void await_place(std::string_view line, std::size_t times) {
+    heard->expect(line, times);
+    address = address_of(parent);
+    settle(); // whoever is started again reads it; what bytes from outside put in order, ThreadSanitizer does not know
+  }
 };
 
 /// A loop that does nothing else for as long as this lives, as with a handler that computes.

@@ -87,4 +87,40 @@ TEST_CASE("many threads that give back at once lose nothing, and the last of the
   account.close();
 }
 
+TEST_CASE("payloads dropped at home, elsewhere and after leaving home all come back to the account") {
+  static counting_bell bell;
+  net::block_pool pool;
+  net::block_pool::set_current(&pool);
+  auto& account = *net::credit_account::open(bell, &pool);
+  std::vector<net::bytes> out;
+  for (int i = 0; i < 30; ++i)
+    out.push_back(net::bytes::copy("payload"));
+  for (auto& each : out)
+    each.charge_to(account);
+  const auto each_bytes = out[0].pinned_bytes();
+  CHECK(account.outstanding() == 30 * each_bytes);
+  out.pop_back();
+  std::thread{[gone = std::move(out.back())] {}}.join();
+  out.pop_back();
+  CHECK(account.outstanding() == 28 * each_bytes);
+  account.await_release();
+  out.pop_back();
+  CHECK(bell.rings == 1);
+  std::thread{[gone = std::move(out.back())] {}}.join();
+  out.pop_back();
+  CHECK(bell.rings == 2);
+  account.stop_awaiting();
+  account.leave_home();
+  CHECK(account.outstanding() == 26 * each_bytes);
+  out.pop_back();
+  auto late = net::bytes::copy("late");
+  late.charge_to(account);
+  CHECK(account.outstanding() == 26 * each_bytes);
+  account.close();
+  std::thread{[gone = std::move(out)] {}}.join();
+  late = {}; // the last one: a leak checker watches this
+  CHECK(bell.rings == 2);
+  net::block_pool::set_current(nullptr);
+}
+
 } // namespace actnet::test

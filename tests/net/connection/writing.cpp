@@ -105,10 +105,11 @@ TEST_CASE("refusals give back what they reserved, whatever the cause") {
 TEST_CASE("an item can be used again after any outcome") {
   stage on;
   struct plain_owner final : net::connection_owner {
-    void on_received(net::bytes) noexcept override {}
+    void on_received(net::bytes&&) noexcept override {}
     bool on_peer_finished() noexcept override { return true; }
     void on_writable() noexcept override {}
     void on_outcome(net::write_item&, std::error_code why) noexcept override { causes.push_back(why); }
+    net::write_item& item_of_direct() noexcept override { std::abort(); }
     void on_closed(close_reason, std::error_code) noexcept override {}
     std::vector<std::error_code> causes;
   } owner;

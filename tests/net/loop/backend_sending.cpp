@@ -34,6 +34,43 @@ TEST_CASE("what is queued from within a completion is sent without another call"
   CHECK(theirs.read_exactly(30) == "012345678901234567890123456789");
 }
 
+TEST_CASE("what is sent at once is not gathered, and what of it was not sent can be gathered", "[backend]") {
+  fixture f;
+  auto [ours, theirs] = stream_pair({.receive_buffer_bytes = 8'192});
+  stream_recorder s(f, std::move(ours));
+  const auto text = text_of(10'000);
+  std::size_t written = 0;
+  std::size_t taken = text.size();
+  while (taken == text.size() && written < 2'000 * text.size()) {
+    taken = f.io->send_now(s.which, std::as_bytes(std::span{text}));
+    CHECK(taken <= text.size());
+    written += text.size();
+  }
+  CHECK(s.gathers == 0);
+  CHECK(taken < text.size());
+  s.send(text.substr(taken));
+  std::string arrived;
+  std::thread reader([&] { arrived = theirs.read_exactly(written); });
+  CHECK(f.until([&] { return s.sent == s.outgoing.size(); }));
+  reader.join();
+  for (std::size_t at = 0; at < written; at += text.size())
+    REQUIRE(same(arrived.substr(at, text.size()), text));
+  f.io->close(std::exchange(s.which, channel::none));
+  CHECK(f.io->send_now(s.which, std::as_bytes(std::span{text})) == 0);
+}
+
+TEST_CASE("what is sent at once to a peer that has reset the stream fails once", "[backend]") {
+  fixture f;
+  auto [ours, theirs] = stream_pair();
+  stream_recorder s(f, std::move(ours));
+  theirs.reset();
+  CHECK(f.io->send_now(s.which, std::as_bytes(std::span{"too late"})) == 0);
+  s.send("too late, too");
+  CHECK(f.until([&] { return s.send_failures > 0; }));
+  CHECK(f.awakes_during(short_while) <= awakes_of_silence);
+  CHECK(s.send_failures == 1);
+}
+
 TEST_CASE("one who always has something to send leaves the others their turn", "[backend]") {
   fixture f;
   auto [ours, theirs] = stream_pair({}, carrier::local);

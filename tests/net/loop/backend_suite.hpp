@@ -123,7 +123,7 @@ struct recorder {
 struct stream_recorder final : stream_target, recorder {
   stream_recorder(fixture& f, stream_socket&& owned) : recorder(f), socket(std::move(owned)) { open(socket, *this); }
 
-  void on_received(bytes payload) noexcept override {
+  void on_received(bytes&& payload) noexcept override {
     CHECK_FALSE(payload.empty());
     CHECK(reading);
     CHECK(ends == 0);

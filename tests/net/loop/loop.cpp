@@ -105,7 +105,7 @@ struct reader final : stream_target {
   ~reader() { io.close(which); }
   reader(const reader&) = delete;
   reader& operator=(const reader&) = delete;
-  void on_received(bytes payload) noexcept override {
+  void on_received(bytes&& payload) noexcept override {
     received += payload.view();
     if (hook)
       hook();

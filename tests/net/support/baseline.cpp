@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -108,6 +109,21 @@ TEST_CASE("a busy thread and a thread that wakes all the time are not quiet", "[
     stop = true;
     waking.join();
   }
+}
+
+TEST_CASE("a thread that waits is asleep, and one that runs or is gone is not", "[support]") {
+  CHECK_FALSE(is_asleep(::gettid()));
+  std::atomic<pid_t> id = 0;
+  std::atomic<bool> stop = false;
+  std::thread waiting([&] {
+    id = ::gettid();
+    stop.wait(false);
+  });
+  CHECK(eventually([&] { return id != 0 && is_asleep(id); }));
+  stop = true;
+  stop.notify_all();
+  waiting.join();
+  CHECK_FALSE(is_asleep(id));
 }
 
 TEST_CASE("memory that is handed out shows until it is given back", "[support]") {

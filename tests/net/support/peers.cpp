@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include <future>
 #include <optional>
 #include <stdexcept>
 
@@ -65,6 +66,18 @@ TEST_CASE("peers meet at their addresses", "[support]") {
   peer client(server.address());
   client.send_all("hello");
   CHECK(server.accept().read_exactly(5) == "hello");
+}
+
+TEST_CASE("a peer that finds a backlog full waits for its room until its deadline", "[support]") {
+  baseline before;
+  listening_peer server(carrier::local, {}, 0);
+  peer first(server.address());
+  CHECK_THROWS_WITH(peer(server.address(), {.deadline = 20ms}), "connect: deadline passed");
+  auto second = std::async(std::launch::async, [&] { return peer(server.address()); });
+  first.send_all("1");
+  CHECK(server.accept().read_exactly(1) == "1");
+  second.get().send_all("2");
+  CHECK(server.accept().read_exactly(1) == "2");
 }
 
 TEST_CASE("a resetting peer resets when it is destroyed", "[support]") {
