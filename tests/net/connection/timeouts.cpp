@@ -200,9 +200,16 @@ TEST_CASE("a peer that takes no byte of what is queued is closed at the write st
   const auto before = s.near.counters().bytes_sent;
   REQUIRE(on.pump_until([&] { return drain(s.far, got) && s.near.counters().bytes_sent > before; }));
   on.settle();
-  on.advance(milliseconds{29'999});
-  CHECK_FALSE(s.closed());
-  on.advance(milliseconds{1});
+  const auto sends_in = [&](milliseconds time) {
+    const auto sent = s.near.counters().bytes_sent;
+    on.advance(time);
+    return s.near.counters().bytes_sent > sent;
+  };
+  do { // the peer's kernel may take some more when its acknowledgement comes, and the time begins anew
+    while (sends_in(milliseconds{29'999})) {
+    }
+    CHECK_FALSE(s.closed());
+  } while (sends_in(milliseconds{1}));
   REQUIRE(s.closed());
   CHECK(s.reason == close_reason::error);
   CHECK(s.cause == errc::write_stalled);
