@@ -143,7 +143,11 @@ TEST_CASE("gtcp_numbers prints the numbers that it sends to itself") {
   const baseline before;
   process program({.argv = {app("gtcp_numbers"), "127.0.0.1:0", "--count=5", "--interval=0.05"}, .input = ""});
   CHECK(program.wait() == exit_status{0, 0});
-  CHECK(program.output() == "0\n1\n2\n3\n4\n");
+  auto numbers = program.output();
+  CHECK(numbers.starts_with("0"));
+  CHECK(numbers.ends_with("4\n"));
+  std::erase(numbers, '\n'); // on a busy machine two may come at once, and share a line
+  CHECK(numbers == "01234");
   CHECK(program.output(stream::err).empty());
 }
 
