@@ -179,8 +179,9 @@ void epoll_backend::look_later(slot& s) noexcept {
   later_.push_back(s.which);
 }
 
-void epoll_backend::serve_later() noexcept {
-  if (later_.empty() || monotonic_clock::instance().coarse_now() < later_at_)
+/// `waited`: the poll took as long as that by itself; the coarse clock, whose ticks can be longer, may not show it yet.
+void epoll_backend::serve_later(bool waited) noexcept {
+  if (later_.empty() || (!waited && monotonic_clock::instance().coarse_now() < later_at_))
     return;
   serving_.swap(later_);
   for (const auto which : serving_) {
@@ -220,7 +221,7 @@ void epoll_backend::poll(std::optional<duration> wait_at_most, turns& loop) noex
   std::array<epoll_event, events_per_wait> events;
   const auto count = sys().epoll_wait(poller_, events.data(), events_per_wait, timeout_ms);
   loop.on_awake(timeout_ms != 0);
-  serve_later();
+  serve_later(count == 0 && timeout_ms >= look_again.count());
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     fetch_ahead({events.data() + i + 1, events.data() + count});

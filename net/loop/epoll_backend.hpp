@@ -129,7 +129,7 @@ class epoll_backend final : public backend {
   void try_again_soon(slot& s) noexcept;
   void may_be_cut(slot& s) noexcept;
   void look_later(slot& s) noexcept;
-  void serve_later() noexcept;
+  void serve_later(bool waited) noexcept;
   void fetch_ahead(std::span<const epoll_event> next) noexcept;
   void on_events(slot& s, std::uint32_t events) noexcept;
   void carry_on(slot& s) noexcept;

@@ -84,7 +84,7 @@ struct fixture : turns {
 };
 
 inline constexpr auto short_while = 40ms;
-inline constexpr int awakes_of_silence = 5; // stray ones are allowed, spinning brings thousands
+inline constexpr int awakes_of_silence = 6; // stray ones are allowed; looking for ever brings 8, spinning thousands
 
 // -- targets that record ---------------------------------------------------------------------
 
