@@ -3,12 +3,11 @@
 //   echo_server unix:/tmp/echo unixgram:@echo
 //   echo_server --frame=pkg2 --prefix='> ' 127.0.0.1:9999      frame by frame
 //   echo_server --loops=2 --shard=reuse-port --max-connections=1000 '[::1]:9999'
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/command_line.hpp"
 #include "actnet/actors/forwarding.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/run.hpp"
 
-#include <CLI/CLI.hpp>
-
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -80,39 +79,37 @@ int main(int argc, char** argv) {
   std::optional<std::size_t> loops;
   std::optional<std::uint32_t> max_connections;
   std::optional<std::uint32_t> idle_seconds;
-  std::optional<actnet::shard> shard;
+  std::optional<std::string> shard;
   std::string frame;
   std::string prefix;
   std::size_t frame_max = 0;
-  CLI::App cli{"Sends back what it gets."};
-  cli.add_option("ENDPOINT", where, "IP:PORT, udp://IP:PORT, unix:PATH, unixgram:PATH; any number of them")
-      ->required()
-      ->check(actnet::mistake_in_endpoint);
-  cli.add_option("--loops", loops, "Event loops, each with a thread; 0: one for each processor")
-      ->check(CLI::Range(0, 1024));
-  cli.add_option("--max-connections", max_connections, "At once for each stream endpoint; 0: any number");
-  cli.add_option("--idle-timeout", idle_seconds, "Seconds until a silent connection is closed; 0: never")
-      ->check(CLI::Range(0, 2'592'000));
-  const std::map<std::string, actnet::shard> shards{{"round-robin", actnet::shard::round_robin},
-                                                    {"reuse-port", actnet::shard::reuse_port}};
-  cli.add_option("--shard", shard, "How connections are spread over the loops: round-robin or reuse-port")
-      ->transform(CLI::CheckedTransformer(shards));
-  const auto framed = cli.add_option("--frame", frame,
-                                     "Streams: answer frame by frame; line, delimiter:XX (in hexadecimal), fixed:N, "
-                                     "pkg1 to pkg4 (gtcp's), u16le, u32le, u32be, u64be or varint")
-                          ->check(actnet::mistake_in_frame_format);
-  cli.add_option("--prefix", prefix, "What each answer begins with")->needs(framed);
-  cli.add_option("--frame-max", frame_max,
-                 "Bytes of a frame; by default 64 KiB for line and delimiter, what pkg1 to pkg4 allow, else 64 MiB")
-      ->check(CLI::Range(1, 2'147'483'647))
-      ->needs(framed);
+  actnet::command_line cli{"Sends back what it gets."};
+  cli.add("ENDPOINT", where, "IP:PORT, udp://IP:PORT, unix:PATH, unixgram:PATH; any number of them")
+      .required()
+      .check(actnet::mistake_in_endpoint);
+  cli.add("--loops", loops, "Event loops, each with a thread; 0: one for each processor").in_range(0, 1024);
+  cli.add("--max-connections", max_connections, "At once for each stream endpoint; 0: any number");
+  cli.add("--idle-timeout", idle_seconds, "Seconds until a silent connection is closed; 0: never")
+      .in_range(0, 2'592'000);
+  cli.add("--shard", shard, "How connections are spread over the loops: round-robin or reuse-port")
+      .one_of({"round-robin", "reuse-port"});
+  const auto framed = cli.add("--frame", frame,
+                              "Streams: answer frame by frame; line, delimiter:XX (in hexadecimal), fixed:N, "
+                              "pkg1 to pkg4 (gtcp's), u16le, u32le, u32be, u64be or varint")
+                          .check(actnet::mistake_in_frame_format);
+  cli.add("--prefix", prefix, "What each answer begins with").needs(framed);
+  cli.add("--frame-max", frame_max,
+          "Bytes of a frame; by default 64 KiB for line and delimiter, what pkg1 to pkg4 allow, else 64 MiB")
+      .in_range(1, 2'147'483'647)
+      .needs(framed);
 
   actnet::run_options program;
   program.command_line = [&](actnet::settings& settings) {
     auto& options = settings.listener;
     settings.loops.count = loops.value_or(settings.loops.count);
     options.max_connections = max_connections.value_or(options.max_connections);
-    options.shard = shard.value_or(options.shard);
+    if (shard)
+      options.shard = *shard == "reuse-port" ? actnet::shard::reuse_port : actnet::shard::round_robin;
     if (idle_seconds)
       options.connection.idle_timeout = std::chrono::seconds{*idle_seconds};
     options.connection.allow_half_open = true;

@@ -3,11 +3,11 @@
 // no line below is there for it.
 //   proxy 127.0.0.1:9998 127.0.0.1:9999
 //   proxy unix:/tmp/door 127.0.0.1:9999
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/command_line.hpp"
 #include "actnet/actors/forwarding.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/run.hpp"
 #include "actnet/net/log.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <optional>
 #include <string>
@@ -70,15 +70,14 @@ int main(int argc, char** argv) {
   std::string listen_at;
   std::string target;
   std::optional<std::size_t> loops;
-  CLI::App cli{"Forwards connections."};
-  cli.add_option("LISTEN", listen_at, "IP:PORT or unix:PATH to listen on")
-      ->required()
-      ->check(actnet::mistake_in_stream_endpoint);
-  cli.add_option("TARGET", target, "IP:PORT or unix:PATH to connect to, once for each connection")
-      ->required()
-      ->check(actnet::mistake_in_stream_endpoint);
-  cli.add_option("--loops", loops, "Event loops, each with a thread; 0: one for each processor")
-      ->check(CLI::Range(0, 1024));
+  actnet::command_line cli{"Forwards connections."};
+  cli.add("LISTEN", listen_at, "IP:PORT or unix:PATH to listen on")
+      .required()
+      .check(actnet::mistake_in_stream_endpoint);
+  cli.add("TARGET", target, "IP:PORT or unix:PATH to connect to, once for each connection")
+      .required()
+      .check(actnet::mistake_in_stream_endpoint);
+  cli.add("--loops", loops, "Event loops, each with a thread; 0: one for each processor").in_range(0, 1024);
 
   actnet::run_options program;
   program.command_line = [&](actnet::settings& settings) {

@@ -3,10 +3,10 @@
 //   tcp_client 127.0.0.1:4711 'How are you?'
 //   tcp_client 127.0.0.1:4711 - < file             a message of any size
 //   tcp_client 127.0.0.1:4711 - --frame=pkg2       each line of stdin as a frame, and each answer as a line
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/command_line.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/run.hpp"
 #include "actnet/actors/standard_streams.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -115,22 +115,20 @@ struct conversation : actnet::handler {
 int main(int argc, char** argv) {
   std::string where = "127.0.0.1:9999";
   std::string message = "Hello, world!";
-  CLI::App cli{"Sends a message over TCP and prints the answer."};
-  cli.add_option("ENDPOINT", where, "IP:PORT to connect to")
-      ->capture_default_str()
-      ->check(actnet::mistake_in_tcp_endpoint);
-  cli.add_option("MESSAGE", message, "What to send; - stands for standard input")->capture_default_str();
+  actnet::command_line cli{"Sends a message over TCP and prints the answer."};
+  cli.add("ENDPOINT", where, "IP:PORT to connect to").shows_default().check(actnet::mistake_in_tcp_endpoint);
+  cli.add("MESSAGE", message, "What to send; - stands for standard input").shows_default();
 
   std::string frame;
   std::size_t frame_max = 0;
-  const auto framed = cli.add_option("--frame", frame,
-                                     "Send each line of standard input (or MESSAGE) as a frame, and print each answer "
-                                     "as a line; the formats are those of echo_server")
-                          ->check(actnet::mistake_in_frame_format);
-  cli.add_option("--frame-max", frame_max,
-                 "Bytes of a frame; by default 64 KiB for line and delimiter, what pkg1 to pkg4 allow, else 64 MiB")
-      ->check(CLI::Range(1, 2'147'483'647))
-      ->needs(framed);
+  const auto framed = cli.add("--frame", frame,
+                              "Send each line of standard input (or MESSAGE) as a frame, and print each answer "
+                              "as a line; the formats are those of echo_server")
+                          .check(actnet::mistake_in_frame_format);
+  cli.add("--frame-max", frame_max,
+          "Bytes of a frame; by default 64 KiB for line and delimiter, what pkg1 to pkg4 allow, else 64 MiB")
+      .in_range(1, 2'147'483'647)
+      .needs(framed);
 
   actnet::run_options program;
   program.settings.loops.count = 1;

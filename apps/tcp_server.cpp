@@ -1,10 +1,10 @@
 // A TCP server that writes what its clients send to standard output: a connection is an actor, its handler is another.
 //   tcp_server                         one client, on 0.0.0.0:9999
 //   tcp_server -k 127.0.0.1:4711       any number of clients, until SIGINT or SIGTERM
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/command_line.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/run.hpp"
 #include "actnet/actors/standard_streams.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <string>
 
@@ -40,10 +40,8 @@ struct sink : actnet::handler {
 int main(int argc, char** argv) {
   std::string where = "0.0.0.0:9999";
   bool keep_listening = false;
-  CLI::App cli{"Writes what a TCP client sends to standard output."};
-  cli.add_option("ENDPOINT", where, "IP:PORT to listen on")
-      ->capture_default_str()
-      ->check(actnet::mistake_in_tcp_endpoint);
+  actnet::command_line cli{"Writes what a TCP client sends to standard output."};
+  cli.add("ENDPOINT", where, "IP:PORT to listen on").shows_default().check(actnet::mistake_in_tcp_endpoint);
   cli.add_flag("-k,--keep-listening", keep_listening, "Serve any number of clients, until a signal");
 
   return actnet::run(cli, argc, argv, [&](actnet::main_actor& self) -> caf::behavior {

@@ -1,9 +1,9 @@
 // Two UDP sockets, each owned by an actor, in one program: the client sends `Hello, world!`, the server prints it.
 //   udp_hello
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/command_line.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/run.hpp"
 #include "actnet/actors/standard_streams.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <string>
 
@@ -43,7 +43,7 @@ struct client : actnet::handler {
 } // namespace
 
 int main(int argc, char** argv) {
-  CLI::App cli{"Sends a datagram from one socket of its own to another and prints it."};
+  actnet::command_line cli{"Sends a datagram from one socket of its own to another and prints it."};
   return actnet::run(cli, argc, argv, [](actnet::main_actor& self) -> caf::behavior {
     const auto any_port = "udp://127.0.0.1:0";
     const auto first = self.bind(any_port).with<server>(actnet::open_standard_output(self));

@@ -4,18 +4,20 @@
 #include "room.hpp"
 #include "session.hpp"
 
-#include <CLI/CLI.hpp>
+#include "actnet/actors/command_line.hpp"
+#include "actnet/actors/run.hpp"
 
 #include <string>
 #include <vector>
 
 int main(int argc, char** argv) {
   std::vector<std::string> where;
-  CLI::App cli{"A chat room. The first line that a client sends is its name, then each line goes to all others; "
-               "/to NAME LINE goes to one."};
-  cli.add_option("ENDPOINT", where, "IP:PORT or unix:PATH; any number of them")
-      ->required()
-      ->check(actnet::mistake_in_stream_endpoint);
+  actnet::command_line cli{
+      "A chat room. The first line that a client sends is its name, then each line goes to all others; "
+      "/to NAME LINE goes to one."};
+  cli.add("ENDPOINT", where, "IP:PORT or unix:PATH; any number of them")
+      .required()
+      .check(actnet::mistake_in_stream_endpoint);
 
   actnet::run_options program;
   program.settings.listener.connection.idle_timeout = std::chrono::milliseconds{0}; // people may be silent

@@ -1,7 +1,7 @@
 // The room: who is here, and what is said to whom. One actor, supervised.
 #pragma once
 
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/handler.hpp"
 
 #include <map>
 #include <string>

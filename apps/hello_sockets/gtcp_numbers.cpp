@@ -3,9 +3,8 @@
 //   gtcp_numbers                       10,000 numbers over 127.0.0.1:8999
 //   gtcp_numbers 127.0.0.1:4711 --count=3 --interval=0.1
 #include "actnet/actors/blocking/gtcp.hpp"
+#include "actnet/actors/command_line.hpp"
 #include "actnet/actors/run.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <iostream>
@@ -18,12 +17,10 @@ int main(int argc, char** argv) {
   std::string where = "127.0.0.1:8999";
   int count = 10'000;
   double interval = 1;
-  CLI::App cli{"Sends numbers to a server of its own, which prints them."};
-  cli.add_option("ENDPOINT", where, "IP:PORT of the server")
-      ->capture_default_str()
-      ->check(actnet::mistake_in_tcp_endpoint);
-  cli.add_option("--count", count, "How many numbers")->capture_default_str()->check(CLI::Range(0, 1'000'000'000));
-  cli.add_option("--interval", interval, "Seconds between them")->capture_default_str()->check(CLI::Range(0.0, 3600.0));
+  actnet::command_line cli{"Sends numbers to a server of its own, which prints them."};
+  cli.add("ENDPOINT", where, "IP:PORT of the server").shows_default().check(actnet::mistake_in_tcp_endpoint);
+  cli.add("--count", count, "How many numbers").shows_default().in_range(0, 1'000'000'000);
+  cli.add("--interval", interval, "Seconds between them").shows_default().in_range(0.0, 3600.0);
 
   return actnet::blocking::run(cli, argc, argv, [&](caf::actor_system& system) {
     gtcp::server server{system};

@@ -2,9 +2,8 @@
 // that sends it the time, each second over a connection of its own. In coroutines: server and client share a thread.
 //   gtcp_time_echo                     over 127.0.0.1:8999, until SIGINT or SIGTERM
 //   gtcp_time_echo 127.0.0.1:4711 --count=3 --interval=0.1
+#include "actnet/actors/command_line.hpp"
 #include "actnet/actors/coroutine/gtcp.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <array>
 #include <chrono>
@@ -67,12 +66,10 @@ int main(int argc, char** argv) {
   std::string where = "127.0.0.1:8999";
   std::optional<int> count;
   double interval = 1;
-  CLI::App cli{"Asks an echo server of its own for the time, each second."};
-  cli.add_option("ENDPOINT", where, "IP:PORT of the server")
-      ->capture_default_str()
-      ->check(actnet::mistake_in_tcp_endpoint);
-  cli.add_option("--count", count, "How often; by default without end")->check(CLI::Range(0, 1'000'000'000));
-  cli.add_option("--interval", interval, "Seconds between them")->capture_default_str()->check(CLI::Range(0.0, 3600.0));
+  actnet::command_line cli{"Asks an echo server of its own for the time, each second."};
+  cli.add("ENDPOINT", where, "IP:PORT of the server").shows_default().check(actnet::mistake_in_tcp_endpoint);
+  cli.add("--count", count, "How often; by default without end").in_range(0, 1'000'000'000);
+  cli.add("--interval", interval, "Seconds between them").shows_default().in_range(0.0, 3600.0);
   return actnet::coroutine::run(cli, argc, argv,
                                 [&] { return serve_and_ask(where, count, std::chrono::duration<double>{interval}); });
 }

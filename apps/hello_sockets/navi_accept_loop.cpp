@@ -2,9 +2,8 @@
 // What the guide leaves open is an echo here.
 //   navi_accept_loop                   on 127.0.0.1:3000, until SIGINT or SIGTERM; try it with: nc 127.0.0.1 3000
 //   navi_accept_loop 127.0.0.1:4711
+#include "actnet/actors/command_line.hpp"
 #include "actnet/actors/coroutine/coroutine.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <iostream>
 #include <string>
@@ -41,9 +40,7 @@ task<> accept_loop(std::string where) {
 
 int main(int argc, char** argv) {
   std::string where = "127.0.0.1:3000";
-  CLI::App cli{"Sends back what TCP clients send, with a coroutine for each."};
-  cli.add_option("ENDPOINT", where, "IP:PORT to listen on")
-      ->capture_default_str()
-      ->check(actnet::mistake_in_tcp_endpoint);
+  actnet::command_line cli{"Sends back what TCP clients send, with a coroutine for each."};
+  cli.add("ENDPOINT", where, "IP:PORT to listen on").shows_default().check(actnet::mistake_in_tcp_endpoint);
   return actnet::coroutine::run(cli, argc, argv, [&] { return accept_loop(where); });
 }

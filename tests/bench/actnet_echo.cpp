@@ -1,5 +1,6 @@
 // The server that is measured: one loop, an actor for each socket and one for its handler.
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/run.hpp"
 
 #include <string>
 

@@ -1,5 +1,7 @@
 // A program with two levels of supervisors: a clerk, who fails when he is told to by a client of the door.
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/run.hpp"
+#include "actnet/actors/supervision/supervisor.hpp"
 
 #include <stdexcept>
 #include <string>

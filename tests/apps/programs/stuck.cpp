@@ -1,6 +1,7 @@
 // A program whose actor holds a loop for ever, so that no order reaches what lives there. Loop 0 is the main actor's.
 //   stuck LOOP DRAIN_DEADLINE_MS
-#include "actnet/actors/actors.hpp"
+#include "actnet/actors/handler.hpp"
+#include "actnet/actors/run.hpp"
 
 #include <unistd.h>
 
