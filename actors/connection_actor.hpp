@@ -33,18 +33,20 @@ struct connection_birth {
   std::shared_ptr<connection_slot> slot;
 };
 
+/// Which write that is; a base that has the friend.
+class awaited_write {
+  friend class connection_actor;
+  net::write_item* item_ = nullptr;
+};
+
 /// Who waits for the outcome of one write, flush, file or finish as an object, without a message. On the connection's
 /// loop; it must not go away while it waits.
-class write_waiter {
+class write_waiter : public awaited_write {
  public:
   virtual void on_written(std::uint64_t bytes, std::error_code cause) noexcept = 0;
 
  protected:
   ~write_waiter() = default;
-
- private:
-  friend class connection_actor;
-  net::write_item* item_ = nullptr;
 };
 
 class connection_actor final : public lean_actor, private net::connection_owner {

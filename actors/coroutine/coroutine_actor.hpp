@@ -49,8 +49,16 @@ class incoming {
   answer_due due; ///< Of nobody if it is no request.
 };
 
+class receiver;
+
+/// The place of a receiver among those that wait; a base that has the friend.
+class receiver_place {
+  friend class coroutine_actor;
+  receiver* next_ = nullptr;
+};
+
 /// Who waits for a message. In the frame of a coroutine.
-class receiver {
+class receiver : public receiver_place {
  public:
   receiver() = default;
   receiver(const receiver&) = delete;
@@ -61,10 +69,6 @@ class receiver {
 
  protected:
   ~receiver() = default;
-
- private:
-  friend class coroutine_actor;
-  receiver* next_ = nullptr;
 };
 
 /// Who waits for the answer to a request. In the frame of a coroutine.

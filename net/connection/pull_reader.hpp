@@ -13,8 +13,16 @@
 
 namespace actnet::net {
 
+struct pull;
+
+/// The place of a pull in its reader's queue; as `deferred_place`, a base that has the friend.
+class pull_place {
+  friend class pull_reader;
+  pull* next_ = nullptr;
+};
+
 /// One read that somebody waits for. Whoever makes it derives from it; it must not go away while it is queued.
-struct pull {
+struct pull : pull_place {
   enum class kind : std::uint8_t {
     some,    ///< At least a byte, at most `size`. At the end of the stream: none, without an error.
     exactly, ///< `size` bytes.
@@ -53,10 +61,6 @@ struct pull {
 
  protected:
   ~pull() = default;
-
- private:
-  friend class pull_reader;
-  pull* next_ = nullptr;
 };
 
 /// Finishes pulls in the order in which they were queued, but that a deadline may overtake. Single thread.

@@ -18,20 +18,28 @@
 
 namespace actnet::net {
 
-/// Work put off to the end of the present turn, when no other code of its owner is on the stack: there system calls
-/// are made and events arise. An object must not go away between `loop::defer` and `serve`.
-class deferred {
- public:
-  virtual void serve() noexcept = 0;
-  bool is_deferred() const noexcept { return queued_; }
+class deferred;
 
- protected:
-  ~deferred() = default;
+/// The place of a `deferred` in the loop's queue. A base of its own, because a class with virtual functions and a
+/// friend is one that the friend could delete.
+class deferred_place {
+ public:
+  bool is_deferred() const noexcept { return queued_; }
 
  private:
   friend class loop;
   deferred* next_ = nullptr;
   bool queued_ = false;
+};
+
+/// Work put off to the end of the present turn, when no other code of its owner is on the stack: there system calls
+/// are made and events arise. An object must not go away between `loop::defer` and `serve`.
+class deferred : public deferred_place {
+ public:
+  virtual void serve() noexcept = 0;
+
+ protected:
+  ~deferred() = default;
 };
 
 /// What else runs on a loop's thread.
