@@ -42,7 +42,7 @@ class accept_book final : public net::system_calls {
     return system_calls::close(fd);
   }
 
-  std::size_t open() const {
+  std::size_t open_sockets() const {
     std::lock_guard guard{mutex_};
     return open_.size();
   }
@@ -233,7 +233,7 @@ TEST_CASE("connections that come and go by the hundred stay within the limit and
         busy.pop_back();
       }
     }
-    CHECK(eventually([&] { return calls.open() == 1; }));
+    CHECK(eventually([&] { return calls.open_sockets() == 1; }));
     CHECK(calls.most() == limit);
     CHECK(calls.accepted() == come);
     CHECK(eventually([&] { return *closed == come - 1; }));
@@ -243,7 +243,7 @@ TEST_CASE("connections that come and go by the hundred stay within the limit and
     CHECK(eventually([&] { return calm.rounds() > rounds; }));
     CHECK(calm.stop() == "");
   }
-  CHECK(eventually([&] { return calls.open() == 0; }));
+  CHECK(eventually([&] { return calls.open_sockets() == 0; }));
   CHECK(eventually([&] { return world.live_actors() == actors; }));
 }
 
@@ -291,7 +291,7 @@ TEST_CASE("whoever finds the backlog full is served later, or fails at once, and
   peers.clear();
   CHECK(served == crowd.size());
   CHECK(calls.accepted() == crowd.size());
-  CHECK(eventually([&] { return calls.open() == 0; }));
+  CHECK(eventually([&] { return calls.open_sockets() == 0; }));
   CHECK(eventually([&] { return world.live_actors() == actors; }));
   CHECK(*closed == served);
 }

@@ -39,7 +39,7 @@ class latency_histogram {
   static std::size_t bucket_of(std::uint64_t value) noexcept {
     if (value < buckets_per_power)
       return value;
-    const int shift = std::bit_width(value) - 1 - bucket_bits;
+    const auto shift = static_cast<int>(std::bit_width(value)) - 1 - bucket_bits;
     return static_cast<std::size_t>(shift) * buckets_per_power + (value >> shift);
   }
 

@@ -59,7 +59,7 @@ TEST_CASE("a datagram says to which of our addresses it was sent", "[datagram]")
   auto any = udp_on(ip_address::any_v4());
   auto a = udp_on(ip_address::loopback_v4());
   const auto port = any.local_endpoint()->port();
-  for (const std::uint8_t last : {1, 2}) {
+  for (const std::uint8_t last : {std::uint8_t{1}, std::uint8_t{2}}) {
     const auto to = endpoint::udp(ip_address::v4(127, 0, 0, last), port);
     CHECK(a.send(as_bytes("x"), &to));
     CHECK(next(any).to == to);
