@@ -30,8 +30,8 @@ struct full_backlog {
   std::vector<net::stream_socket> waiting;
 };
 
-struct stage {
-  explicit stage(net::clock* time = nullptr, carrier kind = each_carrier())
+struct client_stage {
+  explicit client_stage(net::clock* time = nullptr, carrier kind = each_carrier())
       : over(kind), world(1, time), owner(world.spawn(log)) {
     world.in(owner, [&](probe& self) { it = make_client(self.system(), owner); });
   }
@@ -51,7 +51,7 @@ struct stage {
 } // namespace
 
 TEST_CASE("a client connects as often as it is told, and whoever asks owns the connection", "[client]") {
-  stage s;
+  client_stage s;
   for (const auto* text : {"one", "two", "three"}) {
     listening_peer server{s.over};
     s.connect(server);
@@ -65,7 +65,7 @@ TEST_CASE("a client connects as often as it is told, and whoever asks owns the c
 }
 
 TEST_CASE("what is told to a client by no actor is its owner's", "[client]") {
-  stage s;
+  client_stage s;
   listening_peer server{s.over};
   s.it.connect(at(server.address())); // in the test's thread
   s.log->expect("connected");
@@ -74,7 +74,7 @@ TEST_CASE("what is told to a client by no actor is its owner's", "[client]") {
 }
 
 TEST_CASE("a refused connect says so, and the next one may succeed", "[client]") {
-  stage s;
+  client_stage s;
   s.world.in(s.owner, [&](probe&) { s.it.connect(at(unused_address(s.over))); });
   s.log->expect(with_cause("connect_failed", errc::connection_refused));
   const auto refused = s.world.ask<connected>(s.it, actnet::connect{at(unused_address(s.over)), 5s});
@@ -117,7 +117,7 @@ TEST_CASE("without a deadline of its own an attempt has that of the client's opt
 
 TEST_CASE("an attempt ends at its deadline, or when it is cancelled, and there is one at a time", "[client]") {
   net::manual_clock time;
-  stage s{&time};
+  client_stage s{&time};
   full_backlog full{s.over};
   s.connect(full.listener, 5s);
   s.world.settle();
@@ -150,7 +150,7 @@ TEST_CASE("an attempt ends at its deadline, or when it is cancelled, and there i
 }
 
 TEST_CASE("a connect to a listener whose backlog is full succeeds as soon as there is room", "[client]") {
-  stage s;
+  client_stage s;
   full_backlog full{s.over};
   s.connect(full.listener, 0s);
   s.world.settle();
@@ -166,7 +166,7 @@ TEST_CASE("a connect that fails in the kernel is told with its cause", "[client]
   const auto later = GENERATE(false, true);
   faulty_system_calls calls;
   const net::replaced_system_calls replaced{calls};
-  stage s{nullptr, carrier::tcp};
+  client_stage s{nullptr, carrier::tcp};
   for (const auto& [number, expected] :
        {std::pair{ENETUNREACH, errc::network_unreachable}, std::pair{EHOSTUNREACH, errc::host_unreachable},
         std::pair{ETIMEDOUT, errc::timed_out}}) {
@@ -181,7 +181,7 @@ TEST_CASE("a connect that fails in the kernel is told with its cause", "[client]
 TEST_CASE("with no local port left a connect fails with a sentence, and the next one may succeed", "[client]") {
   faulty_system_calls calls;
   const net::replaced_system_calls replaced{calls};
-  stage s{nullptr, carrier::tcp};
+  client_stage s{nullptr, carrier::tcp};
   listening_peer server;
   calls.fail(call::connect, EADDRNOTAVAIL);
   s.connect(server);
@@ -211,7 +211,7 @@ TEST_CASE("connect_to makes the handler when connected, tells the owner, and end
 
 TEST_CASE("a drained client waits for its connection, and aborts it at the deadline", "[client]") {
   net::manual_clock time;
-  stage s{&time};
+  client_stage s{&time};
   listening_peer server{s.over};
   s.connect(server);
   auto far = server.accept();

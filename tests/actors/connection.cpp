@@ -17,9 +17,9 @@ connection_options half_open() {
 }
 
 /// One connection with its owner in a world of one loop.
-struct stage {
-  explicit stage(connection_options options = half_open(), peer_options far = {}, net::clock* time = nullptr,
-                 carrier over = each_carrier())
+struct connection_stage {
+  explicit connection_stage(connection_options options = half_open(), peer_options far = {}, net::clock* time = nullptr,
+                            carrier over = each_carrier())
       : world(1, time), pair(far, over), owner(world.spawn(log)), conn(world.adopt(pair, owner, options)) {}
 
   /// In the owner's turn.
@@ -45,7 +45,7 @@ std::string coded(std::size_t size) {
 } // namespace
 
 TEST_CASE("every write, flush and finish has its outcome, in order", "[connection]") {
-  stage s;
+  connection_stage s;
   s.own([&](probe&) {
     s.conn.write("one", 1);
     s.conn.write("silent");
@@ -66,7 +66,7 @@ TEST_CASE("every write, flush and finish has its outcome, in order", "[connectio
 }
 
 TEST_CASE("commands sent as requests are answered", "[connection]") {
-  stage s;
+  connection_stage s;
   const auto text = net::bytes::copy("hello");
   const auto done = s.world.ask<stream::written>(s.conn, stream::write{text, 5});
   REQUIRE(done.first);
@@ -91,7 +91,7 @@ TEST_CASE("commands sent as requests are answered", "[connection]") {
 TEST_CASE("a write that was cut short says how much of it went", "[connection]") {
   auto options = half_open();
   options.write_high_bytes = 64'000'000;
-  stage s{options, narrow};
+  connection_stage s{options, narrow};
   std::promise<caf::error> answer;
   s.own([&](probe& self) {
     s.conn.request(&self, stream::write{net::bytes::copy(std::string(8'000'000, 'x')), 1})
@@ -114,7 +114,7 @@ TEST_CASE("above the high mark writes are refused, and all who were refused hear
   auto options = half_open();
   options.write_low_bytes = 500;
   options.write_high_bytes = 1'000;
-  stage s{options, narrow};
+  connection_stage s{options, narrow};
   const auto other_log = make_journal(), idle_log = make_journal();
   const auto other = s.world.spawn(other_log), idle = s.world.spawn(idle_log);
   constexpr std::size_t size = 8'000'000;
@@ -147,7 +147,7 @@ TEST_CASE("above the high mark writes are refused, and all who were refused hear
 }
 
 TEST_CASE("a paused connection delivers nothing, and all of it when resumed", "[connection]") {
-  stage s;
+  connection_stage s;
   s.own([&](probe&) { s.conn.pause_reading(); });
   s.pair.far.send_all("while paused");
   s.world.settle();
@@ -157,7 +157,7 @@ TEST_CASE("a paused connection delivers nothing, and all of it when resumed", "[
 }
 
 TEST_CASE("what comes after stop_reading is dropped, and the peer's end is told", "[connection]") {
-  stage s;
+  connection_stage s;
   s.own([&](probe&) { s.conn.stop_reading(); });
   s.pair.far.send_all("nobody listens");
   s.world.await_read(s.conn, 14);
@@ -185,7 +185,7 @@ TEST_CASE("without allow_half_open the peer's end closes, after what the handler
 }
 
 TEST_CASE("with allow_half_open writing goes on after the peer's end, until both have finished", "[connection]") {
-  stage s;
+  connection_stage s;
   s.pair.far.finish();
   s.log->expect("peer_finished");
   s.own([&](probe&) { s.conn.write("still here"); });
@@ -196,7 +196,7 @@ TEST_CASE("with allow_half_open writing goes on after the peer's end, until both
 }
 
 TEST_CASE("close delivers what was written, abort does not, and both say so", "[connection]") {
-  stage s;
+  connection_stage s;
   s.pair.far.send_all("unread");
   s.own([&](probe&) {
     s.conn.write(coded(300'000));
@@ -212,7 +212,7 @@ TEST_CASE("close delivers what was written, abort does not, and both say so", "[
 TEST_CASE("what is written after a close in the same turn comes too late, however it was asked for", "[connection]") {
   const std::string how = GENERATE("by a message", "by a request", "behind what waits for the end of the turn");
   INFO(how);
-  stage s;
+  connection_stage s;
   s.own([&](probe& self) {
     s.conn.write("before", 1);
     if (how.starts_with("behind"))
@@ -231,7 +231,7 @@ TEST_CASE("what is written after a close in the same turn comes too late, howeve
 
 TEST_CASE("the owner's end ends the connection: normally by a close, otherwise by a reset", "[connection]") {
   const auto reason = GENERATE(caf::exit_reason::user_shutdown, caf::exit_reason::kill);
-  stage s;
+  connection_stage s;
   s.own([&](probe&) { s.conn.write("before"); });
   CHECK(s.pair.far.read_exactly(6) == "before");
   s.world.kill(s.owner, reason);
@@ -240,7 +240,7 @@ TEST_CASE("the owner's end ends the connection: normally by a close, otherwise b
 }
 
 TEST_CASE("a connection gets a new owner, and the answer is the last thing that the old one hears", "[connection]") {
-  stage s;
+  connection_stage s;
   const auto log = make_journal();
   const auto heir = s.world.spawn(log);
   s.own([&](probe& self) {
@@ -259,7 +259,7 @@ TEST_CASE("a connection gets a new owner, and the answer is the last thing that 
 }
 
 TEST_CASE("a new owner hears of the peer's end that came before it, and may go on writing", "[connection]") {
-  stage s;
+  connection_stage s;
   const auto log = make_journal();
   const auto heir = s.world.spawn(log);
   s.pair.far.finish();
@@ -328,7 +328,7 @@ TEST_CASE("deadline, idle timeout and write stall end a connection when their ti
   auto options = half_open();
   options.write_stall = 30s;
   options.idle_timeout = 60s;
-  stage s{options, narrow, &time};
+  connection_stage s{options, narrow, &time};
   SECTION("the deadline") {
     s.own([&](probe&) { s.conn.set_deadline(10s); });
     s.world.settle();
@@ -377,7 +377,7 @@ TEST_CASE("deadline, idle timeout and write stall end a connection when their ti
 
 TEST_CASE("get_info tells what a connection has done, and of TCP how it fares and of a Unix peer who it is",
           "[connection]") {
-  stage s;
+  connection_stage s;
   s.own([&](probe&) { s.conn.write("12345", 1); });
   s.log->expect("written 1 5");
   s.pair.far.send_all("123");
@@ -402,7 +402,7 @@ TEST_CASE("get_info tells what a connection has done, and of TCP how it fares an
 TEST_CASE("a handler that keeps what it gets holds no more than the credit, and the peer waits", "[connection]") {
   auto options = half_open();
   options.read_credit_bytes = 128 * 1024;
-  stage s{options};
+  connection_stage s{options};
   s.own([](probe& self) { self.keeps = true; });
   flooding_peer flood{std::move(s.pair.far)};
   REQUIRE(eventually([&] { return s.world.info(s.conn).starved; }));
@@ -420,7 +420,7 @@ TEST_CASE("a handler that keeps what it gets holds no more than the credit, and 
 }
 
 TEST_CASE("a handler that keeps one message in a thousand pins no more than it was charged", "[connection]") {
-  stage s;
+  connection_stage s;
   int count = 0;
   std::vector<net::bytes> kept;
   class hoarder final : public handler {

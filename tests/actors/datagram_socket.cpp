@@ -12,9 +12,10 @@ net::endpoint at(const datagram_peer& peer) {
   return *net::endpoint::parse(peer.address());
 }
 
-struct stage {
+struct datagram_socket_stage {
   /// Over each carrier in turn, unless one is said.
-  explicit stage(datagram_carrier kind = each_datagram_carrier(), bind_options options = {}, net::clock* time = nullptr)
+  explicit datagram_socket_stage(datagram_carrier kind = each_datagram_carrier(), bind_options options = {},
+                                 net::clock* time = nullptr)
       : over(kind), world(1, time), owner(world.spawn(log)) {
     world.in(owner, [&](probe& self) { it = self.bind(fresh_address(over), options).start(); });
     log->expect("bound");
@@ -35,7 +36,7 @@ struct stage {
 } // namespace
 
 TEST_CASE("datagrams go out and come in, empty ones too", "[datagram]") {
-  stage s;
+  datagram_socket_stage s;
   datagram_peer far{s.over};
   s.world.in(s.owner, [&](probe&) {
     s.it.send_to(at(far), "hello", 1);
@@ -62,7 +63,7 @@ TEST_CASE("datagrams go out and come in, empty ones too", "[datagram]") {
 TEST_CASE("a datagram larger than a read comes cut and marked, an empty one and one that just fits come whole",
           "[datagram]") {
   constexpr std::size_t read_bytes = 65'536; // more than UDP can carry: only a Unix socket has larger ones
-  stage s{datagram_carrier::local};
+  datagram_socket_stage s{datagram_carrier::local};
   datagram_peer sender{s.over};
   const auto send = [&](std::size_t size) { sender.send_to(s.address, std::string(size, 'x')); };
   send(100'000);
@@ -80,7 +81,7 @@ TEST_CASE("a datagram larger than a read comes cut and marked, an empty one and 
 }
 
 TEST_CASE("the largest UDP datagram comes whole", "[datagram]") {
-  stage s{datagram_carrier::udp};
+  datagram_socket_stage s{datagram_carrier::udp};
   udp_peer far;
   far.send_to(s.address, std::string(65'507, 'x'));
   s.log->expect("datagram 65507 bytes");
@@ -90,7 +91,7 @@ TEST_CASE("the largest UDP datagram comes whole", "[datagram]") {
 TEST_CASE("of a UDP burst beyond the receive buffer each datagram is either delivered or counted as dropped",
           "[datagram]") {
   constexpr std::uint64_t burst = 300; // a Unix sender would wait
-  stage s{datagram_carrier::udp};
+  datagram_socket_stage s{datagram_carrier::udp};
   udp_peer far;
   CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::set_options{{{net::receive_buffer{16'384}}}}).first);
   CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::pause_reading{}).first);
@@ -108,7 +109,7 @@ TEST_CASE("of a UDP burst beyond the receive buffer each datagram is either deli
 }
 
 TEST_CASE("sends as requests are answered, with the error if there is one", "[datagram]") {
-  stage s;
+  datagram_socket_stage s;
   datagram_peer far{s.over};
   const auto text = net::bytes::copy("hello");
   CHECK(s.world.ask<datagram::sent>(s.it, datagram::send{text, at(far), 4}).first->token == 4);
@@ -120,7 +121,7 @@ TEST_CASE("sends as requests are answered, with the error if there is one", "[da
 }
 
 TEST_CASE("what was sent before a connect is for the peer of then, however much it is", "[datagram]") {
-  stage s;
+  datagram_socket_stage s;
   datagram_peer first{s.over}, second{s.over};
   CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::connect{at(first)}).first);
   s.world.in(s.owner, [&](probe&) {
@@ -136,7 +137,7 @@ TEST_CASE("what was sent before a connect is for the peer of then, however much 
 }
 
 TEST_CASE("a connected socket needs no address, hears its peer only, and survives a refusal", "[datagram]") {
-  stage s;
+  datagram_socket_stage s;
   const auto udp = s.over == datagram_carrier::udp;
   datagram_peer stranger{s.over};
   std::optional<datagram_peer> far{s.over};
@@ -163,7 +164,7 @@ TEST_CASE("a connected socket needs no address, hears its peer only, and survive
 }
 
 TEST_CASE("a paused datagram socket delivers when resumed, and options are set live", "[datagram]") {
-  stage s;
+  datagram_socket_stage s;
   datagram_peer far{s.over};
   CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::pause_reading{}).first);
   far.send_to(s.address, "later");
@@ -178,7 +179,7 @@ TEST_CASE("above the high mark datagrams are refused, and those who were hear wh
   bind_options options;
   options.write_high_bytes = 4'000;
   options.write_low_bytes = 1'000;
-  stage s{datagram_carrier::local, options}; // UDP never waits: what finds no room there is dropped
+  datagram_socket_stage s{datagram_carrier::local, options}; // UDP never waits: what finds no room there is dropped
   const datagram_peer receiver{s.over};
   const auto other_log = make_journal();
   const auto other = s.world.spawn(other_log);
@@ -211,7 +212,7 @@ TEST_CASE("above the high mark datagrams are refused, and those who were hear wh
 }
 
 TEST_CASE("a Unix receiver that does not read holds up what is for it, in order, and nothing else", "[datagram]") {
-  stage s{datagram_carrier::local};
+  datagram_socket_stage s{datagram_carrier::local};
   datagram_peer deaf{s.over}, other{s.over};
   constexpr int many = 100; // more than the kernel queues for one receiver
   s.world.in(s.owner, [&](probe&) {
@@ -236,7 +237,7 @@ TEST_CASE("a Unix receiver that does not read holds up what is for it, in order,
 TEST_CASE("what a Unix receiver does not take within the write stall fails, and later it is served again",
           "[datagram]") {
   net::manual_clock time;
-  stage s{datagram_carrier::local, {}, &time};
+  datagram_socket_stage s{datagram_carrier::local, {}, &time};
   datagram_peer deaf{s.over}, other{s.over};
   constexpr std::size_t many = 50;
   s.world.in(s.owner, [&](probe&) {
@@ -260,7 +261,7 @@ TEST_CASE("what a Unix receiver does not take within the write stall fails, and 
 }
 
 TEST_CASE("what an owner sent is told to it, also when the socket has another one by then", "[datagram]") {
-  stage s{datagram_carrier::local};
+  datagram_socket_stage s{datagram_carrier::local};
   datagram_peer deaf{s.over}, other{s.over};
   const auto late_log = make_journal();
   const auto late = s.world.spawn(late_log);
@@ -288,7 +289,7 @@ TEST_CASE("what an owner sent is told to it, also when the socket has another on
 }
 
 TEST_CASE("close sends what is queued, then the socket is gone", "[datagram]") {
-  stage s;
+  datagram_socket_stage s;
   datagram_peer far{s.over};
   s.world.in(s.owner, [&](probe&) {
     for (int i = 1; i <= 20; ++i)
@@ -305,7 +306,7 @@ TEST_CASE("close sends what is queued, then the socket is gone", "[datagram]") {
 
 TEST_CASE("a drain gives up at its deadline what cannot be sent", "[datagram]") {
   net::manual_clock time;
-  stage s{datagram_carrier::local, {}, &time}; // UDP never waits
+  datagram_socket_stage s{datagram_carrier::local, {}, &time}; // UDP never waits
   const datagram_peer receiver{s.over};
   const auto to = at(receiver);
   s.world.in(s.owner, [&](probe&) {
@@ -365,7 +366,7 @@ TEST_CASE("a datagram handler that cannot be made fails the bind", "[datagram]")
 }
 
 TEST_CASE("a group is joined and left over UDP, and Unix has none", "[datagram]") {
-  stage s;
+  datagram_socket_stage s;
   const auto group = *net::ip_address::parse("239.255.7.7");
   const auto loopback = *net::ip_address::parse("127.0.0.1");
   const auto joined = s.world.ask<caf::ok_atom>(s.it, datagram::join_group{{group, loopback}});

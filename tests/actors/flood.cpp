@@ -118,8 +118,8 @@ class owner final : public handler {
 };
 
 /// A connection whose peer has little room and reads nothing, and a writer elsewhere.
-struct stage {
-  stage(connection_options options, std::uint64_t tokens)
+struct flood_stage {
+  flood_stage(connection_options options, std::uint64_t tokens)
       : conn(world.adopt(pair, world.owned(spawn_on<owner>(world.loop(), log)), options)),
         from(world.owned(world.system().spawn<writer>(tokens, log))) {}
 
@@ -157,7 +157,7 @@ TEST_CASE("of a million writes from another thread each token has one outcome, a
   options.write_stall = 0s; // for however long the writes take
   payload_gauge gauge;
   {
-    stage s{options, count};
+    flood_stage s{options, count};
     const auto heap_before = heap_in_use_bytes();
     std::uint64_t most = 0;
     std::atomic<bool> all_given{false};
@@ -199,7 +199,7 @@ TEST_CASE("a hundred thousand closes are one, and each write after the first is 
           "[flood]") {
   constexpr std::uint64_t before = 10, each = scaled(50'000), requests = 100;
   payload_gauge gauge;
-  stage s{{}, before + 2 * each};
+  flood_stage s{{}, before + 2 * each};
   const auto close_and_write = [&](std::uint64_t first) {
     s.order([&, first](writer& w) {
       for (std::uint64_t i = 0; i < each; ++i) {

@@ -9,7 +9,7 @@ using namespace actnet::test;
 namespace {
 
 /// A world whose boss opens things, with two idle timeouts that differ.
-struct stage {
+struct settings_stage {
   static settings short_ones() {
     settings made;
     made.listener.connection.idle_timeout = 7s;
@@ -69,7 +69,7 @@ TEST_CASE("any other configuration stands for the defaults, but for the number o
 }
 
 TEST_CASE("accepted connections have the listener's settings, unless it has options of its own", "[settings]") {
-  stage s;
+  settings_stage s;
   const auto handled = make_journal();
   const auto open = [&](auto... options) {
     s.world.in(s.boss,
@@ -111,7 +111,7 @@ TEST_CASE("accepted connections have the listener's settings, unless it has opti
 }
 
 TEST_CASE("outgoing and adopted connections have the client's settings", "[settings]") {
-  stage s;
+  settings_stage s;
   SECTION("outgoing") {
     listening_peer server;
     s.world.in(s.boss, [&](probe& self) { self.connect_to("127.0.0.1:" + std::to_string(server.port())).start(); });
@@ -153,7 +153,7 @@ TEST_CASE("outgoing and adopted connections have the client's settings", "[setti
 }
 
 TEST_CASE("datagram sockets have the settings' marks, unless they have options of their own", "[settings]") {
-  stage s;
+  settings_stage s;
   udp_peer far;
   const auto there = net::endpoint::udp(*net::ip_address::parse("127.0.0.1"), far.port());
   const auto send_two = [&] {

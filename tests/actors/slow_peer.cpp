@@ -11,8 +11,8 @@ using namespace actnet::test;
 namespace {
 
 /// One connection with its owner in a world of one loop. Its peer has little room.
-struct stage {
-  explicit stage(connection_options options, peer_options far = {}, net::clock* time = nullptr)
+struct slow_peer_stage {
+  explicit slow_peer_stage(connection_options options, peer_options far = {}, net::clock* time = nullptr)
       : world(1, time), pair(far), owner(world.spawn(log)), conn(world.adopt(pair, owner, options)) {}
 
   /// In the owner's turn.
@@ -114,7 +114,7 @@ TEST_CASE("a peer that does not read is closed, if that is the policy, and each 
   connection_options options;
   options.write_high_bytes = 200'000;
   options.when_slow = slow_peer::close;
-  stage s{options, narrow};
+  slow_peer_stage s{options, narrow};
   const auto other_log = make_journal();
   const auto other = s.world.spawn(other_log);
   constexpr std::size_t size = 8'000'000;
@@ -151,7 +151,7 @@ TEST_CASE("a handler that lets go of nothing is named in the log, and at last it
   options.read_credit_bytes = 128 * 1024;
   options.credit_stall_warning = 5s;
   options.credit_stall_limit = 60s;
-  stage s{options, {}, &time};
+  slow_peer_stage s{options, {}, &time};
   s.own([](probe& self) { self.keeps = true; });
   flooding_peer flood{std::move(s.pair.far)};
   const auto starve = [&] { REQUIRE(eventually([&] { return s.world.info(s.conn).starved; })); };

@@ -18,8 +18,8 @@ namespace {
 
 /// A connection whose peer has vanished after it has said hello. Where the system allows no network of its own the peer
 /// is merely silent for ever, which without an answer from its kernel comes to the same.
-struct stage {
-  explicit stage(net::clock* time = nullptr, connection_options options = {}) : world(1, time) {
+struct vanished_peer_stage {
+  explicit vanished_peer_stage(net::clock* time = nullptr, connection_options options = {}) : world(1, time) {
     connected_pair silent;
     auto [near, far] = network.possible() ? network.connect() : std::pair{std::move(silent.near), descriptor{}};
     auto adopted = adopt_connection(world.system(), near.fd(), owner, options);
@@ -65,7 +65,7 @@ TEST_CASE("a peer that vanished is noticed by the idle timeout, in its time", "[
   net::manual_clock time;
   connection_options options;
   options.idle_timeout = 60s;
-  stage s{&time, options};
+  vanished_peer_stage s{&time, options};
   time.advance(59s);
   s.world.settle();
   CHECK(s.log->lines().size() == 1);
@@ -78,7 +78,7 @@ TEST_CASE("writes to a peer that vanished succeed until the kernel is full, then
   net::manual_clock time;
   connection_options options;
   options.write_high_bytes = 64'000'000;
-  stage s{&time, options};
+  vanished_peer_stage s{&time, options};
   actnet::test::connected_pair pair;
   const auto calm_log = make_journal();
   const auto calm = s.world.spawn(calm_log, [](probe& self, const std::string& line) {
@@ -106,7 +106,7 @@ TEST_CASE("writes to a peer that vanished succeed until the kernel is full, then
 
 TEST_CASE("a close does not wait for a peer that vanished beyond its timeout", "[vanished-peer]") { // F10
   net::manual_clock time;
-  stage s{&time};
+  vanished_peer_stage s{&time};
   s.own([&](probe&) {
     s.conn.write("last words");
     s.conn.close();
@@ -120,7 +120,7 @@ TEST_CASE("a close does not wait for a peer that vanished beyond its timeout", "
 }
 
 TEST_CASE("TCP_USER_TIMEOUT notices a peer that vanished while something was written to it", "[vanished-peer]") { // F10
-  stage s;
+  vanished_peer_stage s;
   if (!s.network.possible())
     return;
   CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_options{{{noticing.list[0]}}}).first);
@@ -130,7 +130,7 @@ TEST_CASE("TCP_USER_TIMEOUT notices a peer that vanished while something was wri
 }
 
 TEST_CASE("keep-alive notices a peer that vanished while nothing happened", "[vanished-peer]") { // F10
-  stage s;
+  vanished_peer_stage s;
   if (!s.network.possible())
     return;
   CHECK(s.world.ask<caf::ok_atom>(s.conn, stream::set_options{{{noticing.list[1]}}}).first);

@@ -51,7 +51,7 @@ std::string echoed(peer&& p, std::string_view text) {
   return p.read_to_end();
 }
 
-std::size_t loop_threads(pid_t id) {
+std::size_t count_loop_threads(pid_t id) {
   std::size_t count = 0;
   for (const auto& each : std::filesystem::directory_iterator("/proc/" + std::to_string(id) + "/task")) {
     std::string name;
@@ -107,7 +107,7 @@ TEST_CASE("50 MB come back whole, also from a server that is told to spread conn
   const auto shard = GENERATE("round-robin", "reuse-port");
   echo_server server({"--loops=2", std::string{"--shard="} + shard, "127.0.0.1:0"});
   const auto port = server.next_port();
-  CHECK(eventually([&] { return loop_threads(server.id()) == 2; })); // a thread names itself once it runs
+  CHECK(eventually([&] { return count_loop_threads(server.id()) == 2; })); // a thread names itself once it runs
   constexpr std::uint64_t many = 50'000'000;
   peer connection(port);
   peer reader(descriptor{::dup(connection.fd())});

@@ -14,7 +14,7 @@ using stream = process::stream;
 
 namespace {
 
-process echo(std::vector<std::string> options) {
+process echo_in_frames(std::vector<std::string> options) {
   options.insert(options.begin(), app("echo_server"));
   options.emplace_back("127.0.0.1:0");
   return process{{.argv = std::move(options), .input = ""}};
@@ -39,7 +39,7 @@ TEST_CASE("echo_server answers each frame with the prefix and the frame, in ever
            {"varint", "\3one\0"s, "\5> one\2> "s},
        }) {
     INFO(format);
-    auto server = echo({"--frame=" + format, "--prefix=> "});
+    auto server = echo_in_frames({"--frame=" + format, "--prefix=> "});
     peer client{port_of(server)};
     for (const char c : sent)
       client.send_all({&c, 1});
@@ -51,7 +51,7 @@ TEST_CASE("echo_server answers each frame with the prefix and the frame, in ever
 }
 
 TEST_CASE("without a prefix frames come back as they are, up to the maximum and not beyond") {
-  auto server = echo({"--frame=line", "--frame-max=5"});
+  auto server = echo_in_frames({"--frame=line", "--frame-max=5"});
   const auto port = port_of(server);
   peer client{port}, other{port};
   client.send_all("12345\n");
@@ -63,7 +63,7 @@ TEST_CASE("without a prefix frames come back as they are, up to the maximum and 
 }
 
 TEST_CASE("an answer that is too large for its format closes the connection") {
-  auto server = echo({"--frame=pkg1", "--prefix=> "});
+  auto server = echo_in_frames({"--frame=pkg1", "--prefix=> "});
   peer client{port_of(server)};
   client.send_all("\2ok\xff"s + std::string(255, 'x'));
   CHECK(client.read_to_end() == "\4> ok"s);
@@ -73,7 +73,7 @@ TEST_CASE("tcp_client sends each line as a frame and prints each answer as a lin
   const baseline before;
   for (const std::string format : {"line", "delimiter:0d0a", "pkg2", "u32le", "varint"}) {
     INFO(format);
-    auto server = echo({"--frame=" + format, "--prefix=> "});
+    auto server = echo_in_frames({"--frame=" + format, "--prefix=> "});
     const auto port = port_of(server);
     process client(
         {.argv = {app("tcp_client"), at_port(port), "-", "--frame=" + format}, .input = "one\n\nthree\nlast"});
@@ -86,7 +86,7 @@ TEST_CASE("tcp_client sends each line as a frame and prints each answer as a lin
 }
 
 TEST_CASE("tcp_client says which line cannot be a frame") {
-  auto server = echo({"--frame=pkg1"});
+  auto server = echo_in_frames({"--frame=pkg1"});
   process client({.argv = {app("tcp_client"), at_port(port_of(server)), "-", "--frame=pkg1"},
                   .input = "short\n" + std::string(300, 'x') + "\n"});
   CHECK(client.wait() == exit_status{1, 0});

@@ -18,7 +18,8 @@ namespace {
 
 /// A program with an actor that holds `loop` for ever, once it does.
 process stuck_program(int loop, std::chrono::milliseconds drain_deadline) {
-  return process({.argv = {ACTNET_STUCK_PROGRAM, std::to_string(loop), std::to_string(drain_deadline.count())}});
+  return process(
+      {.argv = {ACTNET_TEST_PROGRAMS_DIR "/stuck", std::to_string(loop), std::to_string(drain_deadline.count())}});
 }
 
 /// Whether a signal to the whole process waits to be taken (ShdPnd, proc(5)). A second one of its kind would be lost.
@@ -236,7 +237,7 @@ TEST_CASE("SIGUSR1 prints what listens and is bound, with its connections and wh
 
 TEST_CASE("SIGUSR1 prints supervisors with their children, and how often each was started again", "[signals]") {
   baseline before;
-  process server({.argv = {ACTNET_NESTED_PROGRAM}, .input = ""});
+  process server({.argv = {ACTNET_TEST_PROGRAMS_DIR "/nested"}, .input = ""});
   const auto port = port_of(server);
   peer client(port);
   client.send_all("fail");

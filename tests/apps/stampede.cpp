@@ -443,7 +443,7 @@ TEST_CASE("a stampede through the tree harms nobody for good", "[apps]") {
       caf::anon_send_exit(stray, reason);
       ++hunted;
     }
-    pace(random() % 20);
+    pace(static_cast<unsigned>(random() % 20));
   }
 
   // All of it answers, whoever was killed last.

@@ -42,7 +42,7 @@ struct half_known {
   std::optional<peer> far;
 };
 
-std::string partial(const result<net::bytes>& got) {
+std::string what_came(const result<net::bytes>& got) {
   return std::string{got ? got->view() : partial_of(got.error()).view()};
 }
 
@@ -65,7 +65,7 @@ TEST_CASE("a silent peer and a slow one: the read ends in time, and the bytes st
     const auto late = form.read(both.near, 30ms);
     slow.join();
     CHECK(code_of(late) == errc::timed_out);
-    CHECK(partial(late) == "");
+    CHECK(what_came(late) == "");
     CHECK(both.near.read_exactly(4).get().view() == "slow");
   }
 }
@@ -85,10 +85,10 @@ TEST_CASE("a peer that ends or resets too early: the error with what had come") 
     resets ? both.far->reset() : both.far->finish();
     const auto got = form.read(both.near, {});
     CHECK(code_of(got) == (resets ? errc::connection_reset : form.at_the_end));
-    CHECK(partial(got) == "some");
+    CHECK(what_came(got) == "some");
     const auto after = both.near.read(10);
     if (form.leaves)
-      CHECK(partial(after) == "some");
+      CHECK(what_came(after) == "some");
     else
       CHECK(code_of(after) == (resets ? errc::connection_reset : errc::none));
   }

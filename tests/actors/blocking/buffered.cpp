@@ -11,8 +11,8 @@ using namespace actnet::blocking;
 
 namespace {
 
-struct blocking_pair {
-  explicit blocking_pair(actor_world& world) {
+struct buffered_pair {
+  explicit buffered_pair(actor_world& world) {
     auto listening = tcp_server::bind(world.system(), fresh_address(each_carrier())).get();
     near = stream_socket::connect(world.system(), listening.local_endpoint()).get();
     far = listening.accept().get();
@@ -21,7 +21,7 @@ struct blocking_pair {
   stream_socket far;
 };
 
-std::string text(const std::optional<net::bytes>& got) {
+std::string shown(const std::optional<net::bytes>& got) {
   return got ? std::string{got->view()} : "nothing";
 }
 
@@ -30,25 +30,25 @@ std::string text(const std::optional<net::bytes>& got) {
 TEST_CASE("a buffered reader has what std.io and Navi's BufRead have, whatever its capacity") {
   const auto capacity = GENERATE(1u, 3u, 8192u);
   actor_world world;
-  blocking_pair both{world};
+  buffered_pair both{world};
   buffered_reader<> reader{both.far, capacity};
   (void)both.near.write("abc\r\nsecond\n\nskip;me;a-rest");
   (void)both.near.finish();
   CHECK(reader.peek().get() == std::byte{'a'});
   CHECK(reader.read_byte().get() == std::byte{'a'});
   CHECK(reader.peek_first(3).get().view() == "bc\r");
-  CHECK(text(reader.read_line().get()) == "bc\r");
-  CHECK(text(reader.read_until(std::byte{'\n'}).get()) == "second\n");
-  CHECK(text(reader.read_line().get()) == "");
+  CHECK(shown(reader.read_line().get()) == "bc\r");
+  CHECK(shown(reader.read_until(std::byte{'\n'}).get()) == "second\n");
+  CHECK(shown(reader.read_line().get()) == "");
   CHECK(reader.skip_until(std::byte{';'}).get() == 5);
   CHECK(code_of(reader.read_until(std::byte{';'}, 1)) == errc::too_long);
-  CHECK(text(reader.read_until(std::byte{';'}, 2).get()) == "me;");
+  CHECK(shown(reader.read_until(std::byte{';'}, 2).get()) == "me;");
   const auto seen = reader.fill_buf().get();
   CHECK(seen.view().substr(0, 1) == "a");
   reader.consume(1);
   CHECK(reader.read(1).get().view() == "-");
-  CHECK(text(reader.read_line().get()) == "rest");
-  CHECK(text(reader.read_line().get()) == "nothing");
+  CHECK(shown(reader.read_line().get()) == "rest");
+  CHECK(shown(reader.read_line().get()) == "nothing");
   CHECK(reader.peek_first(2).get().empty());
   CHECK_FALSE(reader.read_byte().get());
   CHECK(reader.fill_buf().get().empty());
@@ -57,7 +57,7 @@ TEST_CASE("a buffered reader has what std.io and Navi's BufRead have, whatever i
 
 TEST_CASE("a buffered writer gathers, and lets go when it is full, flushed or destroyed") {
   actor_world world;
-  blocking_pair both{world};
+  buffered_pair both{world};
   {
     buffered_writer<> writer{both.near, 10};
     CHECK(writer.write("12345").get() == 5);
@@ -80,7 +80,7 @@ TEST_CASE("a buffered writer gathers, and lets go when it is full, flushed or de
 
 TEST_CASE("what is limited ends there, and copying takes all of it") {
   actor_world world;
-  blocking_pair one{world};
+  buffered_pair one{world};
   auto listening = tcp_server::bind(world.system(), "127.0.0.1:0").get();
   auto target = stream_socket::connect(world.system(), listening.local_endpoint()).get();
   auto sink = listening.accept().get();

@@ -32,11 +32,11 @@ struct with_peer {
   std::optional<peer> far;
 };
 
-std::string text(const result<net::bytes>& got) {
+std::string text_of(const result<net::bytes>& got) {
   return got ? std::string{got->view()} : "error: " + to_text(got.error());
 }
 
-std::string partial(const result<net::bytes>& got) {
+std::string part_of(const result<net::bytes>& got) {
   return got ? "no error" : std::string{partial_of(got.error()).view()};
 }
 
@@ -47,10 +47,10 @@ constexpr auto long_ago = net::time_point{};
 TEST_CASE("recv takes exactly so many bytes, all until it is quiet, or what is there") {
   actor_world world;
   with_peer both{world};
-  CHECK(text(both.near.recv(0)) == "");
+  CHECK(text_of(both.near.recv(0)) == "");
   both.far->send_all("abcdefg");
-  CHECK(text(both.near.recv(3)) == "abc");
-  CHECK(text(both.near.recv(0)) == "defg");
+  CHECK(text_of(both.near.recv(3)) == "abc");
+  CHECK(text_of(both.near.recv(0)) == "defg");
   both.near.set_recv_buffer_wait(20ms);
   std::thread slow{[&] {
     both.far->send_all("one");
@@ -58,18 +58,18 @@ TEST_CASE("recv takes exactly so many bytes, all until it is quiet, or what is t
   }};
   std::string got;
   while (got.size() < 6)
-    got += text(both.near.recv(-1));
+    got += text_of(both.near.recv(-1));
   slow.join();
   CHECK(got == "onetwo");
   both.far->send_all("end");
   both.far->finish();
   const auto cut = both.near.recv(5);
   CHECK(code_of(cut) == errc::end_of_stream);
-  CHECK(partial(cut) == "end");
+  CHECK(part_of(cut) == "end");
   for (const int length : {-1, 0, 1}) {
     const auto after = both.near.recv(length);
     CHECK(code_of(after) == errc::end_of_stream);
-    CHECK(partial(after) == "");
+    CHECK(part_of(after) == "");
   }
 }
 
@@ -81,22 +81,22 @@ TEST_CASE("recv until it is quiet brings what came before the end with the error
   both.far->finish();
   const auto got = both.near.recv(-1);
   CHECK(code_of(got) == errc::end_of_stream);
-  CHECK(partial(got) == "all of it");
+  CHECK(part_of(got) == "all of it");
 }
 
 TEST_CASE("recv_line leaves out the line feed only, recv_till finds the delimiter byte for byte") {
   actor_world world;
   with_peer both{world};
   both.far->send_all("first\r\n\nhello END hello End more");
-  CHECK(text(both.near.recv_line()) == "first\r");
-  CHECK(text(both.near.recv_line()) == "");
-  CHECK(text(both.near.recv_till("End")) == "hello END hello End");
+  CHECK(text_of(both.near.recv_line()) == "first\r");
+  CHECK(text_of(both.near.recv_line()) == "");
+  CHECK(text_of(both.near.recv_till("End")) == "hello END hello End");
   CHECK(code_of(both.near.recv_till("")) == errc::invalid_argument);
   CHECK(code_of(both.near.recv_line({}, 3)) == errc::too_long);
   both.far->finish();
   const auto cut = both.near.recv_line();
   CHECK(code_of(cut) == errc::end_of_stream);
-  CHECK(partial(cut) == " more");
+  CHECK(part_of(cut) == " more");
 }
 
 TEST_CASE("a timeout is of its call only, and leaves the bytes and the deadline of the connection") {
@@ -111,7 +111,7 @@ TEST_CASE("a timeout is of its call only, and leaves the bytes and the deadline 
     (void)both.far->read_exactly(1);
     both.far->send_all("c");
   }};
-  CHECK(text(both.near.recv_with_timeout(3, 1h)) == "abc");
+  CHECK(text_of(both.near.recv_with_timeout(3, 1h)) == "abc");
   later.join();
   CHECK(code_of(both.near.recv(1)) == errc::timed_out);
   CHECK(code_of(both.near.send_recv_with_timeout("question", 1, 5ms)) == errc::timed_out);
@@ -143,7 +143,7 @@ TEST_CASE("a send that is retried resumes where it was: no byte is lost, none is
   reader.join();
   CHECK_FALSE(check.first_difference());
   both.far->send_all("next"); // and nothing more came
-  CHECK(text(both.near.recv(4)) == "next");
+  CHECK(text_of(both.near.recv(4)) == "next");
   CHECK(both.far->unread() == 0);
 }
 
@@ -157,7 +157,7 @@ TEST_CASE("a receive that is retried waits again; one at the end of the stream o
     both.far->send_all("cd");
   }};
   (void)both.near.send("x");
-  CHECK(text(both.near.recv_with_timeout(4, 1ms, retry{1'000'000, 0ms})) == "abcd");
+  CHECK(text_of(both.near.recv_with_timeout(4, 1ms, retry{1'000'000, 0ms})) == "abcd");
   later.join();
   both.far->finish();
   CHECK(code_of(both.near.recv(1, retry{3, 1h})) == errc::end_of_stream);
@@ -200,21 +200,21 @@ TEST_CASE("packages come whole, however the bytes were cut, and a timeout betwee
       const auto next = both.near.recv_pkg_with_timeout(0ms);
       if (!next)
         break;
-      got.push_back(text(next));
+      got.push_back(text_of(next));
     }
     both.far->send_all(trace.substr(cut));
     while (got.size() < 3)
-      got.push_back(text(both.near.recv_pkg()));
+      got.push_back(text_of(both.near.recv_pkg()));
     CHECK(got == std::vector{"first"s, ""s, "two"s});
   }
   both.far->send_all("\0\3tw"s);
   both.far->finish();
   const auto cut = both.near.recv_pkg();
   CHECK(code_of(cut) == errc::end_of_stream);
-  CHECK(partial(cut) == "tw");
+  CHECK(part_of(cut) == "tw");
   const auto after = both.near.recv_pkg();
   CHECK(code_of(after) == errc::end_of_stream);
-  CHECK(partial(after) == "");
+  CHECK(part_of(after) == "");
 }
 
 TEST_CASE("a package that is larger than allowed is an error before it is sent, and closes when it comes") {
@@ -326,7 +326,7 @@ TEST_CASE("packages are understood by a peer in Python, in both directions") {
     for (int i = 0; i < 250; ++i)
       all += static_cast<char>(i);
     for (const auto& data : {"abc"s, ""s, all})
-      CHECK(text(near.send_recv_pkg(data, option)) == reversed(data));
+      CHECK(text_of(near.send_recv_pkg(data, option)) == reversed(data));
   }
   gtcp::server server{world.system()};
   REQUIRE(server.listen("127.0.0.1:0").has_value());
@@ -369,9 +369,9 @@ TEST_CASE("a server calls its handler for each connection, until it is stopped")
   for (int i = 0; i < 5; ++i)
     clients.push_back(gtcp::conn::connect(world.system(), there).get());
   for (auto& each : clients)
-    CHECK(text(each.send_recv("hello", 5)) == "hello");
+    CHECK(text_of(each.send_recv("hello", 5)) == "hello");
   server.stop();
-  CHECK(text(clients.back().send_recv("still here", 10)) == "still here");
+  CHECK(text_of(clients.back().send_recv("still here", 10)) == "still here");
   clients.clear();
   serving.join();
   CHECK(ended == errc::none);
@@ -391,7 +391,7 @@ TEST_CASE("a server that is closed ends its handlers; one that was stopped befor
     });
   }};
   auto client = gtcp::conn::connect(world.system(), *server.address()).get();
-  CHECK(text(client.recv(5)) == "begun");
+  CHECK(text_of(client.recv(5)) == "begun");
   server.close();
   serving.join();
   CHECK(seen == errc::closed);
@@ -450,9 +450,9 @@ TEST_CASE("one-shots connect, send, receive and close, and their timeout covers 
   CHECK(gtcp::send_with_timeout(system, there, "two", 1h).get() == 3);
   CHECK(gtcp::send_pkg(system, there, "three").get() == 7);
   CHECK(gtcp::send_pkg_with_timeout(system, there, "four", 1h, pkg_option{1}).get() == 5);
-  CHECK(text(gtcp::send_recv(system, there, "ask", 3)) == "yes");
-  CHECK(text(gtcp::send_recv_with_timeout(system, there, "ask", -1, 1h)) == "yes");
-  CHECK(text(gtcp::send_recv_pkg(system, there, "?")) == "!");
+  CHECK(text_of(gtcp::send_recv(system, there, "ask", 3)) == "yes");
+  CHECK(text_of(gtcp::send_recv_with_timeout(system, there, "ask", -1, 1h)) == "yes");
+  CHECK(text_of(gtcp::send_recv_pkg(system, there, "?")) == "!");
   CHECK(code_of(gtcp::send_recv_pkg_with_timeout(system, there, "late", 50ms)) == errc::timed_out);
   serving.join();
   CHECK(came == std::vector{"one"s, "two"s, "\0\5three"s, "\4four"s, "ask"s, "ask"s, "\0\1?"s, "\0\4late"s});
@@ -467,7 +467,7 @@ TEST_CASE("a connected descriptor is adopted; one that is none stays the caller'
   auto near = gtcp::conn::adopt(world.system(), pair.near.fd()).get();
   (void)pair.near.release();
   pair.far.send_all("hello\n");
-  CHECK(text(near.recv_line()) == "hello");
+  CHECK(text_of(near.recv_line()) == "hello");
   CHECK(near.send("back").has_value());
   CHECK(pair.far.read_exactly(4) == "back");
   CHECK(near.close().has_value());
@@ -506,7 +506,7 @@ TEST_CASE("datagrams: a client, a server, and one-shots") {
     });
   }};
   auto client = gudp::conn::connect(system, there).get();
-  CHECK(text(client.send_recv("hello")) == "hello");
+  CHECK(text_of(client.send_recv("hello")) == "hello");
   CHECK(client.send("abc" + std::string(2000, '-')).has_value());
   const auto long_one = client.recv(3).get();
   CHECK(long_one.payload.view() == "abc");
@@ -517,7 +517,7 @@ TEST_CASE("datagrams: a client, a server, and one-shots") {
   CHECK(code_of(client.recv()) == errc::timed_out);
   client.reset_deadline();
   CHECK(gudp::send(system, there, "silence").has_value());
-  CHECK(text(gudp::send_recv(system, there, "one-shot", 3)) == "one");
+  CHECK(text_of(gudp::send_recv(system, there, "one-shot", 3)) == "one");
   CHECK(code_of(gudp::send_recv_with_timeout(system, there, "silence", 10, 1ms)) == errc::timed_out);
   CHECK(code_of(gudp::send(system, "nonsense", "x")) == errc::invalid_endpoint);
   server.stop();

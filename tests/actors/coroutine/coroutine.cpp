@@ -48,7 +48,7 @@ struct coroutine_world : actor_world {
 
 using lines = std::vector<std::string>;
 
-task<> echo(stream_socket peer) {
+task<> echo_stream(stream_socket peer) {
   for (;;) {
     auto some = co_await peer.read(65'536);
     if (!some || some->empty() || !co_await peer.write(*some))
@@ -63,7 +63,7 @@ TEST_CASE("a listener runs a coroutine for each connection") {
   const auto over = each_carrier();
   const auto log = make_journal();
   const auto boss = world.spawn(log);
-  world.in(boss, [&](probe& self) { serve(self, fresh_address(over), echo); });
+  world.in(boss, [&](probe& self) { serve(self, fresh_address(over), echo_stream); });
   log->expect("listening");
   std::vector<peer> peers;
   for (int i = 0; i < 20; ++i)
@@ -86,7 +86,7 @@ TEST_CASE("an accept loop gives each connection to a coroutine of its own") {
     auto listening = (co_await tcp_server::bind(address)).get();
     log->add(listening.local_endpoint().to_string());
     for (;;)
-      coroutine::spawn(echo, (co_await listening.accept()).get());
+      coroutine::spawn(echo_stream, (co_await listening.accept()).get());
   });
   world.log->expect_like("");
   const auto there = world.log->lines().front();

@@ -16,7 +16,7 @@ using coroutine::sleep;
 
 namespace {
 
-task<> echo(stream_socket peer) {
+task<> echo_session(stream_socket peer) {
   for (;;) {
     auto some = co_await peer.read(65'536);
     if (!some || some->empty() || !co_await peer.write(std::move(*some)))
@@ -264,7 +264,7 @@ TEST_CASE("thousands of sessions at once") {
   const auto room = std::min<rlim_t>(limit.rlim_cur, 10'000);
   const auto count = static_cast<std::size_t>((room - 200) / 2);
   actor_world world{2};
-  const auto there = serve_at(world, each_carrier(), echo);
+  const auto there = serve_at(world, each_carrier(), echo_session);
   std::vector<peer> peers;
   for (std::size_t i = 0; i < count; ++i)
     peers.emplace_back(there);

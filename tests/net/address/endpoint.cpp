@@ -11,6 +11,7 @@
 
 #include "support/catch.hpp"
 #include "support/memory.hpp"
+#include "support/sanitizer.hpp"
 
 using namespace actnet::net;
 using namespace std::string_literals;
@@ -250,7 +251,7 @@ TEST_CASE("no random text does harm, and what parses prints and parses to the sa
       " ",   "\n",   "\x7f",   "\xff",   "\xc3",      "\\",        "\"",      "g",    "..", "x"};
   std::mt19937 random{4242};
   std::size_t valid = 0;
-  for (int round = 0; round < 100000; ++round) {
+  for (std::size_t round = 0; round < actnet::test::rounds(100'000); ++round) {
     std::string text;
     for (auto n = random() % 9; n > 0; --n) {
       text += pieces[random() % pieces.size()];
@@ -267,12 +268,12 @@ TEST_CASE("no random text does harm, and what parses prints and parses to the sa
     ++valid;
     REQUIRE(parsed(where->to_string()) == *where);
   }
-  CHECK(valid > 1000);
+  CHECK(valid > actnet::test::rounds(1'000));
 }
 
 TEST_CASE("every endpoint that text can hold survives being printed and parsed", "[address]") {
   std::mt19937 random{777};
-  for (int round = 0; round < 50000; ++round) {
+  for (std::size_t round = 0; round < actnet::test::rounds(50'000); ++round) {
     const auto port = static_cast<std::uint16_t>(random());
     std::array<std::uint8_t, 16> bytes{};
     for (auto& byte : bytes)
@@ -282,8 +283,8 @@ TEST_CASE("every endpoint that text can hold survives being printed and parsed",
       name += static_cast<char>(1 + random() % 255);
     name += 'x'; // A lone '@' would be an empty abstract name.
     for (const auto& where : {endpoint::tcp(ip_address::v4(bytes[0], bytes[1], bytes[2], bytes[3]), port),
-                              endpoint::udp(ip_address::v6(bytes, random() % 3), port), endpoint::unix_stream(name),
-                              endpoint::unix_datagram(name)})
+                              endpoint::udp(ip_address::v6(bytes, static_cast<std::uint32_t>(random() % 3)), port),
+                              endpoint::unix_stream(name), endpoint::unix_datagram(name)})
       REQUIRE(parsed(where.to_string()) == where);
   }
 }

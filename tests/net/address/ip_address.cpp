@@ -16,6 +16,7 @@
 
 #include "actnet/net/socket/system_calls.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 
 using namespace actnet::net;
 using namespace std::string_literals;
@@ -304,7 +305,7 @@ TEST_CASE("the C library reads the same addresses from 200,000 random texts", "[
                                                     ".",   ".", "0",   "1",   "2",    "25", "00", "ab",
                                                     "FFF", "f", "255", "256", "ffff", "01", "g",  "10"};
   std::size_t valid = 0;
-  for (int round = 0; round < 200000; ++round) {
+  for (std::size_t round = 0; round < actnet::test::rounds(200'000); ++round) {
     std::string text;
     if (below(2) == 0)
       for (std::size_t n = below(16); n > 0; --n)
@@ -330,12 +331,12 @@ TEST_CASE("the C library reads the same addresses from 200,000 random texts", "[
     REQUIRE(std::equal(parsed->bytes().begin(), parsed->bytes().end(), expected.begin()));
     REQUIRE(ip(parsed->to_string()) == *parsed);
   }
-  CHECK(valid > 1000);
+  CHECK(valid > actnet::test::rounds(1'000));
 }
 
 TEST_CASE("the C library prints the same text for 100,000 random IPv6 addresses", "[address]") {
   std::mt19937 random{5952};
-  for (int round = 0; round < 100000; ++round) {
+  for (std::size_t round = 0; round < actnet::test::rounds(100'000); ++round) {
     std::array<std::uint8_t, 16> bytes{};
     for (std::size_t i = 0; i < 8; ++i)
       if (random() % 2 == 0)

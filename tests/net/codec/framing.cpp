@@ -1,5 +1,6 @@
 #include "fuzz/decoders.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -162,7 +163,7 @@ TEST_CASE("the fuzzers' corpus and many random inputs keep what they have to kee
     }
     CHECK(seen > 0);
     std::mt19937 random{1};
-    for (int i = 0; i < 3'000; ++i) {
+    for (std::size_t i = 0; i < test::rounds(3'000); ++i) {
       std::vector<std::uint8_t> data(random() % 120);
       for (auto& each : data)
         each = static_cast<std::uint8_t>(random() % 4 == 0 ? "-\nab\0\1\2"[random() % 7] : random());

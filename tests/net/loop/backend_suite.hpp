@@ -40,7 +40,7 @@ inline constexpr std::array tested_backends{tested_backend{"epoll", make_epoll_b
 enum class faults { none, injected };
 
 /// A backend and the loop that it thinks it has. `faults::injected` leaves out the backends that they do not reach.
-struct fixture : turns {
+struct fixture final : turns {
   explicit fixture(faults kind = faults::none) {
     const auto tested = GENERATE(from_range(tested_backends));
     INFO(tested.name);

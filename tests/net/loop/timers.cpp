@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 
 using namespace std::chrono_literals;
 using actnet::net::manual_clock;
@@ -345,21 +346,21 @@ class modelled_queue {
 } // namespace
 
 TEST_CASE("100,000 timers armed, moved and cancelled at random fire as a multimap says", "[timers]") {
-  modelled_queue tested(20240229, 100'000);
-  for (int i = 0; i < 400'000; ++i) {
+  modelled_queue tested(20240229, actnet::test::rounds(100'000));
+  for (std::size_t i = 0; i < actnet::test::rounds(400'000); ++i) {
     tested.act();
     if (i % 100 == 99)
       tested.step();
   }
-  CHECK(tested.fired() > 50'000);
-  CHECK(tested.size() > 1'000);
+  CHECK(tested.fired() > actnet::test::rounds(50'000));
+  CHECK(tested.size() > actnet::test::rounds(1'000));
   CHECK(tested.differences() == 0);
   tested.cancel_all();
   CHECK(tested.size() == 0);
 }
 
 TEST_CASE("a few timers, mostly due at once and changed by callbacks, fire as a multimap says", "[timers]") {
-  for (unsigned seed = 1; seed <= 50; ++seed) {
+  for (unsigned seed = 1; seed <= actnet::test::rounds(50); ++seed) {
     modelled_queue tested(seed, 12);
     for (int i = 0; i < 2'000; ++i) {
       tested.act();
