@@ -23,15 +23,19 @@ struct mode {
   void (*run)(const options&, report&);
 };
 
-constexpr std::array modes{mode{"echo", run_echo}, mode{"stream", run_stream}, mode{"churn", run_churn},
-                           mode{"idle", run_idle}, mode{"udp", run_udp},       mode{"udpblast", run_udpblast}};
+constexpr std::array modes{mode{"echo", run_echo},    mode{"stream", run_stream}, mode{"churn", run_churn},
+                           mode{"idle", run_idle},    mode{"udp", run_udp},       mode{"udpblast", run_udpblast},
+                           mode{"rounds", run_rounds}};
 
 [[noreturn]] void usage() {
   std::fputs(
-      "usage: load --mode=echo|stream|churn|idle|udp|udpblast --port=N|--unix=PATH\n"
+      "usage: load --mode=echo|stream|churn|idle|udp|udpblast|rounds --port=N|--unix=PATH\n"
       "            [--connections=N] [--depth=N]\n"
       "            [--size=BYTES] [--seconds=S] [--warm-up=S] [--server=PID] [--spin=0|1]\n"
-      "Ports are of 127.0.0.1. A server's CPU time per operation is reported if its process is named; idle needs it.\n",
+      "            [--rounds=N] [--empty=N] [--fresh=0|1] [--upstream=PID]\n"
+      "Ports are of 127.0.0.1. A server's CPU time per operation is reported if its process is named; idle and rounds\n"
+      "need it. rounds takes no time but a number of rounds, with requests and then empty, in lock step with the "
+      "server.\n",
       stderr);
   std::exit(2);
 }
@@ -69,6 +73,14 @@ options parse(int argc, char** argv) {
       chosen.warm_up = seconds(parse_number(value, 0.0, 60.0));
     else if (name == "--server")
       chosen.server = parse_number(value, 1, 1 << 22);
+    else if (name == "--rounds")
+      chosen.rounds = parse_number(value, 1, 100'000);
+    else if (name == "--empty")
+      chosen.empty = parse_number(value, 0, 100'000);
+    else if (name == "--fresh")
+      chosen.fresh = parse_number(value, 0, 1) == 1;
+    else if (name == "--upstream")
+      chosen.upstream = parse_number(value, 1, 1 << 22);
     else if (name == "--spin")
       chosen.spin = parse_number(value, 0, 1) == 1;
     else
@@ -76,7 +88,7 @@ options parse(int argc, char** argv) {
   }
   const bool udp = chosen.mode.starts_with("udp");
   if ((chosen.port == 0) == chosen.unix_path.empty() || (udp && chosen.port == 0) ||
-      (chosen.mode == "idle" && chosen.server == 0) ||
+      ((chosen.mode == "idle" || chosen.mode == "rounds") && chosen.server == 0) ||
       (udp && (chosen.size < udp_client::size_min || chosen.size > datagram_bytes_max)))
     usage();
   return chosen;
@@ -110,7 +122,10 @@ int main(int argc, char** argv) {
   const auto found = std::find_if(modes.begin(), modes.end(), [&](const mode& m) { return m.name == chosen.mode; });
   if (found == modes.end())
     usage();
-  stop_at_the_latest_after(chosen.warm_up + chosen.measured);
+  if (chosen.mode == "rounds") // each takes some milliseconds, but a second where others keep the machine busy
+    stop_at_the_latest_after(seconds(chosen.rounds + chosen.empty));
+  else
+    stop_at_the_latest_after(chosen.warm_up + chosen.measured);
   allow_many_descriptors();
   report out;
   found->run(chosen, out);

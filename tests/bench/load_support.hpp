@@ -36,8 +36,12 @@ struct options {
   int size = 64; ///< Bytes of a request.
   seconds measured{1};
   seconds warm_up{0.3};
-  pid_t server = 0;  ///< Whose CPU time and memory to read; 0: nobody's.
-  bool spin = false; ///< Ask epoll again instead of sleeping in it: no wake-up of the client in the latency.
+  pid_t server = 0;   ///< Whose CPU time and memory to read; 0: nobody's.
+  int rounds = 0;     ///< With requests, in lock step with the server.
+  int empty = 0;      ///< Rounds without any, after those.
+  bool fresh = false; ///< Every round opens its connections, and closes them.
+  pid_t upstream = 0; ///< Of the server that is a proxy, to be in lock step too; 0: it is none.
+  bool spin = false;  ///< Ask epoll again instead of sleeping in it: no wake-up of the client in the latency.
 };
 
 /// A run that cannot be measured ends here, with the reason of errno.

@@ -1,5 +1,7 @@
-// The stream modes of the load generator, over TCP or Unix sockets: echo, stream, churn, idle.
+// The stream modes of the load generator, over TCP or Unix sockets: echo, stream, churn, idle, rounds.
 #pragma once
+
+#include <poll.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -9,6 +11,7 @@
 
 #include "load_meter.hpp"
 #include "load_support.hpp"
+#include "server_sample.hpp"
 
 namespace actnet::bench {
 
@@ -23,6 +26,13 @@ class stream_client {
   const descriptor& socket() const noexcept { return socket_; }
   std::uint64_t received() const noexcept { return received_; }
   void close() noexcept { socket_.close(); }
+
+  /// For who must have sent everything when `request` returns: a socket on its way takes nothing yet.
+  void await_connected() const {
+    pollfd waiting{socket_.number(), POLLOUT, 0};
+    if (::poll(&waiting, 1, 10'000) != 1)
+      fail("connect");
+  }
 
   /// Sends as much as the socket takes and the rest on later events. False: the connection is broken.
   bool request(std::uint64_t bytes) {
@@ -74,6 +84,24 @@ class stream_client {
   std::uint64_t received_ = 0;
 };
 
+/// Reads until the `silent` clients that have not received `goal` bytes have.
+inline void hear_all(std::vector<stream_client>& clients, poller& events, meter& measured, std::uint64_t goal,
+                     int& silent) {
+  const auto step = [&] {
+    for (const auto& event : events.wait()) {
+      auto& client = clients[event.data.u64];
+      const bool had_all = client.received() == goal;
+      if (!client.handle(event.events)) {
+        measured.failed();
+        client.close();
+      } else if (!had_all && client.received() == goal) {
+        --silent;
+      }
+    }
+  };
+  measured.hear(step, silent);
+}
+
 /// Opens all connections, each with one echo, and nothing else meanwhile. A few hundred at a time: more would overflow
 /// the server's backlog and wait for their next SYN.
 inline std::vector<stream_client> open_connections(const options& chosen, poller& events, meter& measured) {
@@ -81,24 +109,12 @@ inline std::vector<stream_client> open_connections(const options& chosen, poller
   std::vector<stream_client> clients;
   const auto size = static_cast<std::uint64_t>(chosen.size);
   int silent = 0;
-  const auto step = [&] {
-    for (const auto& event : events.wait()) {
-      auto& client = clients[event.data.u64];
-      const bool had_all = client.received() == size;
-      if (!client.handle(event.events)) {
-        measured.failed();
-        client.close();
-      } else if (!had_all && client.received() == size) {
-        --silent;
-      }
-    }
-  };
   for (int i = 0; i < chosen.connections; ++i) {
     clients.emplace_back(chosen, static_cast<unsigned>(i));
     events.add(clients.back().socket(), stream_client::events, static_cast<std::size_t>(i));
     clients.back().request(size);
     if (++silent == lot || i + 1 == chosen.connections)
-      measured.hear(step, silent);
+      hear_all(clients, events, measured, size, silent);
   }
   return clients;
 }
@@ -211,6 +227,77 @@ inline void run_idle(const options& chosen, report& out) {
   out.add("memory_bytes", static_cast<double>(open - before) * 1024 / chosen.connections);
   out.add("idle_cpu_us", idle_cpu.count() / chosen.measured.count());
   out.add("idle_switches", static_cast<double>(voluntary_switches(chosen.server) - switches) / chosen.measured.count());
+}
+
+/// Rounds in lock step, so that what a server does for each is always the same, however slow it runs and whatever else
+/// the machine does. The server stands still while every connection sends, then finds all the requests at once, and
+/// nothing follows before it sleeps again. A proxy and its upstream go on in turn. To go on after a stop costs a server
+/// something too (its wait ends with EINTR): `empty` rounds stop it as often but send nothing, so that two runs of as
+/// many rounds, more or fewer of them empty, differ by the requests alone. A single request comes at once without a
+/// stop.
+inline void run_rounds(const options& chosen, report& out) {
+  meter measured(chosen);
+  poller events(false);
+  std::vector<stream_client> clients;
+  std::uint64_t goal = 0;
+  const auto request = static_cast<std::uint64_t>(chosen.size) * static_cast<std::uint64_t>(chosen.depth);
+  const auto open_all = [&] {
+    goal = 0;
+    for (int i = 0; i < chosen.connections; ++i) {
+      clients.emplace_back(chosen, static_cast<unsigned>(i));
+      events.add(clients.back().socket(), stream_client::events, static_cast<std::size_t>(i));
+      clients.back().await_connected();
+    }
+  };
+  const auto send_all = [&] {
+    if (clients.empty())
+      open_all();
+    goal += request;
+    for (auto& client : clients)
+      if (!client.request(request))
+        measured.failed();
+  };
+  const bool single = chosen.connections == 1 && !chosen.fresh && chosen.upstream == 0;
+  const auto stop_and_go = [&](auto meanwhile) {
+    if (single) {
+      meanwhile();
+      return await_rest(chosen.server);
+    }
+    freeze(chosen.server);
+    if (chosen.upstream != 0)
+      freeze(chosen.upstream);
+    meanwhile();
+    thaw(chosen.server);
+    if (chosen.upstream != 0) {
+      freeze(chosen.server);
+      thaw(chosen.upstream);
+      thaw(chosen.server);
+    }
+  };
+  await_rest(chosen.server);
+  for (int i = 0; i < chosen.rounds + chosen.empty; ++i) {
+    const bool filled = i < chosen.rounds;
+    stop_and_go([&] {
+      if (filled)
+        send_all();
+    });
+    if (filled) {
+      int silent = chosen.connections;
+      hear_all(clients, events, measured, goal, silent);
+    }
+    if (chosen.fresh)
+      stop_and_go([&] { clients.clear(); });
+  }
+  for (auto& client : clients) { // not all of them when this process ends: the server's threads would meet by chance
+    client.close();
+    await_rest(chosen.server);
+    if (chosen.upstream != 0) {
+      await_rest(chosen.upstream);
+      await_rest(chosen.server);
+    }
+  }
+  out.add("errors", static_cast<double>(measured.errors()));
+  out.add("operations", static_cast<double>(chosen.rounds) * chosen.connections * chosen.depth);
 }
 
 } // namespace actnet::bench
