@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
   actnet::run_options options;
   options.program = "actnet_echo";
   options.settings.loops.count = 1;
+  options.settings.loops.turn_alarm = {}; // every turn is slow under valgrind
   return actnet::run_program(std::move(options), [&order](actnet::main_actor& self) -> caf::behavior {
     const std::string free_port = "127.0.0.1:0";
     if (order.work == "udp") {

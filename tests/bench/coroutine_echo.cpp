@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   actnet::run_options options;
   options.program = "coroutine_echo";
   options.settings.loops.count = 1;
+  options.settings.loops.turn_alarm = {}; // every turn is slow under valgrind
   return actnet::run_program(std::move(options), [&order](actnet::main_actor& self) -> caf::behavior {
     actnet::coroutine::serve(self, order.work == "unix" ? "unix:" + order.unix_path : "127.0.0.1:0", echo);
     return {};

@@ -2,6 +2,7 @@
 
 Every server is called as `PROGRAM WORK [WHERE]`, works on one thread and says `listening on ENDPOINT` on stderr.
 """
+import copy
 import ctypes
 import os
 import resource
@@ -121,9 +122,9 @@ def last_words(said):
     return said.read_text(errors="replace").strip()[-300:]
 
 
-def wait_for_line(process, said):
+def wait_for_line(process, said, patience):
     """Where the server listens, as the file `said` tells."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline and process.poll() is None:
         for line in said.read_text(errors="replace").splitlines(keepends=True):
             if line.startswith("listening on ") and line.endswith("\n"):
@@ -133,22 +134,35 @@ def wait_for_line(process, said):
 
 
 @contextmanager
-def running(server, work, core, upstream=None):
-    """Yields the process and where it listens (a port, or a path) once it does; kills it at the end."""
+def running(server, work, core, upstream=None, tool=()):
+    """Yields the process and where it listens (a port, or a path) once it does; kills it at the end.
+
+    `tool` is the command of a program that runs the server and keeps its process number, such as valgrind. It writes
+    what it found when the server ends, so the server is asked to end then, and is slow."""
     with tempfile.TemporaryDirectory() as folder:
         where = {"unix": [folder + "/socket"], "proxy": [str(upstream)]}.get(work, [])
         said = Path(folder) / "said"
         with said.open("wb") as stderr:
-            process = subprocess.Popen([*server.command, work, *where], preexec_fn=on_core(core),
+            process = subprocess.Popen([*tool, *server.command, work, *where], preexec_fn=on_core(core),
                                        env={**os.environ, **server.environment}, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=stderr)
         try:
-            yield process, wait_for_line(process, said)
+            yield process, wait_for_line(process, said, 120 if tool else 10)
             if process.poll() is not None:
                 raise RunFailed(f"the server ended (exit {process.returncode}): {last_words(said)}")
+            if tool:
+                end_in_good_order(process)
         finally:
             process.kill()
             process.wait()
+
+
+def end_in_good_order(process):
+    process.terminate()
+    try:
+        process.wait(timeout=120)
+    except subprocess.TimeoutExpired as reason:
+        raise RunFailed("the server did not end when it was asked to") from reason
 
 
 def prepared(names, folder):
@@ -156,8 +170,9 @@ def prepared(names, folder):
     usable = {}
     for name in names:
         try:
-            SERVERS[name].prepare(folder)
-            usable[name] = SERVERS[name]
+            usable[name] = copy.copy(SERVERS[name])
+            usable[name].prepare(folder)
         except Missing as reason:
+            del usable[name]
             print(f"{name} is left out: {reason}; `./dev bench --install` installs it", flush=True)
     return usable
