@@ -2,6 +2,7 @@
 
 #include "actnet/net/connection/demand.hpp"
 #include "actnet/net/log.hpp"
+#include "actnet/net/loop/waits.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -396,6 +397,7 @@ void connection::on_done(write_item& item, std::error_code cause) noexcept {
 // -- the end of a turn ------------------------------------------------------------------------
 
 void connection::serve() noexcept {
+  const check_at_end check{[this] { check_waits(); }};
   if (!direct_.empty()) {
     if (!noted_ && send_direct())
       return;
@@ -527,10 +529,15 @@ void connection::meet_end() noexcept {
     demand_->reader.end(read_cause_ ? read_cause_ : lost);
     serve_pulls();
     if (has_unread()) {
-      const auto unfinished = !demand_->pulling && demand_->reader.frames() && !paused_ && !demand_->frame_waits;
-      if (unfinished)
+      const auto unfinished =
+          !demand_->pulling && demand_->reader.frames() && (!paused_ || discard_) && !demand_->frame_waits;
+      if (!unfinished)
+        return;
+      if (!discard_) {
         break_off(errc::end_of_stream);
-      return;
+        return;
+      }
+      demand_->reader.drop_unread(); // the rest of that frame was not wanted
     }
   }
   if (read_cause_ || state_ == connection_state::reset) {
@@ -557,6 +564,8 @@ void connection::meet_end() noexcept {
 
 void connection::advance_close() noexcept {
   settle_direct(); // what the owner wrote when it was told of the end
+  if (abort_asked_)
+    return; // at the end of this turn
   if (state_ == connection_state::finished) {
     if (finish_sent_ && read_ended_ && claimed_ && !has_unread())
       end(close_reason::both_finished, {}, false);
@@ -585,11 +594,12 @@ void connection::tell_writable() noexcept {
 }
 
 void connection::update_reading() noexcept {
-  const auto dropping = discard_ || state_ == connection_state::closing || state_ == connection_state::draining;
+  const auto ending = state_ == connection_state::closing || state_ == connection_state::draining;
+  const auto dropping = discard_ || ending;
   const auto wanted = !read_ended_ && (dropping || (claimed_ && wants_bytes()));
-  const auto frame_waits = demand_ && demand_->frame_waits && claimed_ && !paused_;
+  const auto frame_waits = demand_ && demand_->frame_waits && claimed_ && !paused_ && !ending; // from before
   auto starves =
-      (wanted || frame_waits) && !dropping && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
+      ((wanted && !dropping) || frame_waits) && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
   if (starves) {
     credit_->await_release();
     starves = credit_->outstanding() >= options_.read_credit_bytes; // a release before the line above rang no bell
@@ -607,7 +617,9 @@ void connection::update_reading() noexcept {
       loop_.stop_awaiting_credit(*this);
     }
   }
-  const auto read = wanted && !starves;
+  if (frame_waits && !starves && !pulls())
+    note(); // the credit came back after it had been found short
+  const auto read = wanted && (dropping || !starves);
   if (read == reading_)
     return;
   reading_ = read;

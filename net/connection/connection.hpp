@@ -292,6 +292,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void deliver_unread() noexcept;
   void deliver_frames() noexcept;
   void break_off(errc cause) noexcept;
+  void check_waits() const noexcept;
   void end(close_reason reason, std::error_code cause, bool reset) noexcept;
 
   static constexpr std::size_t direct_bytes_max = 16 * 1024;

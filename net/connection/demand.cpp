@@ -145,10 +145,16 @@ void connection::deliver_frames() noexcept {
   }
 }
 
-/// Nothing sensible can follow on the way in. What was written still goes out.
+/// Nothing sensible can follow on the way in. What was written still goes out, unless the stream itself has broken off:
+/// then that is why.
 void connection::break_off(errc cause) noexcept {
-  last_error_ = cause;
-  begin_close(close_reason::error, cause);
+  const auto lost = read_cause_ ? read_cause_ : state_ == connection_state::reset ? send_cause_ : std::error_code{};
+  if (lost) {
+    abort(reason_of(lost), lost);
+  } else {
+    last_error_ = cause;
+    begin_close(close_reason::error, cause);
+  }
   demand_->reader.abandon();
 }
 

@@ -64,7 +64,7 @@ void pull_reader::end(std::error_code cause) noexcept {
 }
 
 void pull_reader::abandon() noexcept {
-  buffer_.drop(buffer_.size());
+  drop_unread();
   ended_ = true;
   end_cause_ = errc::closed;
 }

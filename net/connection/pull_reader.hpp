@@ -104,6 +104,11 @@ class pull_reader {
   std::size_t unread_bytes() const noexcept { return buffer_.size(); }
   /// A piece of them, for whoever goes on without pulls.
   bytes take_piece() { return buffer_.take_piece(); }
+  /// Forgets them.
+  void drop_unread() noexcept {
+    buffer_.drop(buffer_.size());
+    searched_ = 0;
+  }
 
  private:
   struct verdict;
