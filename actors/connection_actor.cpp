@@ -103,6 +103,8 @@ void connection_actor::begin() {
 
 void connection_actor::cannot_begin(const caf::error& cause) {
   ended_with_ = {net::close_reason::error, cause};
+  if (owner_)
+    told_of_end_ = owner_->aid;
   send(std::exchange(owner_, nullptr), caf::make_message_id(), ended_with_);
   slot_ = nullptr;
 }
@@ -363,8 +365,8 @@ bool connection_actor::take_pull(caf::mailbox_element& command) {
 }
 
 void connection_actor::on_message(caf::mailbox_element& command) {
-  if (command.mid.is_response()) { // to the one request it ever sends, `peer_finished`
-    if (command.sender == owner_)
+  if (command.mid.is_response()) { // to a `peer_finished`
+    if (command.mid.request_id().integer_value() == ends_told_)
       stream_.end_was_handled();
     return;
   }
@@ -416,7 +418,11 @@ void connection_actor::after_end(caf::mailbox_element& command) {
   else if (content.match_elements<stream::close>() || content.match_elements<stream::abort>())
     answer(command, caf::ok_atom_v); // closing twice is no mistake
   else if (content.match_elements<stream::set_owner>()) {
-    send(content.get_as<stream::set_owner>(0).owner, caf::make_message_id(), ended_with_);
+    const auto& owner = content.get_as<stream::set_owner>(0).owner;
+    if (owner && owner->aid != told_of_end_) {
+      told_of_end_ = owner->aid;
+      send(owner, caf::make_message_id(), ended_with_);
+    }
     answer(command, make_error(errc::closed));
   } else {
     lean_actor::after_end(command);
@@ -453,6 +459,7 @@ void connection_actor::set_owner(const caf::strong_actor_ptr& owner) {
   }
   born_to(owner);
   watch(owner_);
+  ++ends_told_; // what the former owner answers does not count any more
   stream_.claim();
 }
 
@@ -510,8 +517,9 @@ bool connection_actor::on_peer_finished() noexcept {
   if (tell_now(hosted_owner_, event))
     return true;
   // Sent as a request: its answer tells that the owner has dealt with it and with everything before it, and so that
-  // what the owner wrote in reply has come before the close that may follow.
-  send(owner_, caf::make_message_id(1), event);
+  // what the owner wrote in reply has come before the close that may follow. Who answers says nothing: behind a stable
+  // handle it is the child.
+  send(owner_, caf::make_message_id(++ends_told_), event);
   return false;
 }
 
@@ -565,6 +573,7 @@ void connection_actor::on_closed(net::close_reason reason, std::error_code cause
   const auto owner = std::exchange(owner_, nullptr);
   if (owner) {
     unwatch(owner);
+    told_of_end_ = owner->aid;
     tell(owner, std::exchange(hosted_owner_, nullptr), stream::closed{ended_with_});
   }
   if (auto book = slot_ ? slot_->book() : nullptr)

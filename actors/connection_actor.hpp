@@ -138,7 +138,9 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   net::connection stream_;
   net::endpoint peer_;
   std::shared_ptr<connection_slot> slot_;
+  std::uint64_t ends_told_ = 0;                // by request; the number of the one whose answer counts
   stream::closed ended_with_;                  // for an owner that comes after the end
+  caf::actor_id told_of_end_ = 0;              // who has it: the last owner
   std::vector<caf::strong_actor_ptr> refused_; // who is told when the queue is writable again
 };
 

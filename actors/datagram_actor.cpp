@@ -4,6 +4,7 @@
 #include "actnet/actors/make_lean.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
 #include "actnet/net/log.hpp"
+#include "actnet/net/loop/waits.hpp"
 
 #include <caf/actor_config.hpp>
 #include <caf/actor_system.hpp>
@@ -350,6 +351,7 @@ void datagram_actor::update_reading() noexcept {
 // -- the end of a turn -------------------------------------------------------------------------------
 
 void datagram_actor::finish_turn() noexcept {
+  const net::check_at_end check{[this] { check_waits(); }};
   for (auto& item : std::exchange(refused_, {})) {
     ++counters_.send_failed;
     tell_outcome(item, item.refusal);
@@ -376,6 +378,24 @@ void datagram_actor::finish_turn() noexcept {
   update_reading();
 }
 
+/// Who wakes it: the backend from sending and reading, timers, credit.
+void datagram_actor::check_waits() const noexcept {
+  if (at_end_of_turn_.is_deferred())
+    return; // it comes again in this turn
+  const auto over = ended() || channel_ == net::channel::none;
+  const net::waits_check check{"datagram socket", over ? "closed" : closing_ ? "closing" : "open"};
+  check(!refused_.empty(), "a refused datagram");
+  check(over && (!queue_.empty() || armed() || retry_.armed()), "what was to be let go of");
+  if (over)
+    return;
+  check(abort_asked_, "an abort");
+  check(!queue_.empty(), "a queued datagram", queue_.has_next(), retry_.armed());
+  check(closing_, "the close", !queue_.empty());
+  check(closing_, "the timeout of the close", armed());
+  check(passed_high_, "the word that the queue is writable", reserved_.taken() > options_.write_low_bytes);
+  check(!paused_ && !closing_ && owner_, "reading", reading_, starved_);
+}
+
 void datagram_actor::close(close_reason reason, std::error_code cause) noexcept {
   credit_->leave_home();
   if (starved_) {
@@ -398,6 +418,7 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
   const auto owner = std::exchange(owner_, nullptr);
   if (owner) {
     unwatch(owner);
+    told_of_end_ = owner->aid;
     tell(owner, std::exchange(hosted_owner_, nullptr), datagram::closed{ended_with_});
   }
   end(make_error(cause));
@@ -511,7 +532,11 @@ void datagram_actor::after_end(caf::mailbox_element& command) {
   else if (content.match_elements<datagram::close>() || content.match_elements<drain>())
     answer(command, caf::ok_atom_v);
   else if (content.match_elements<datagram::set_owner>()) {
-    send(content.get_as<datagram::set_owner>(0).owner, caf::make_message_id(), ended_with_);
+    const auto& owner = content.get_as<datagram::set_owner>(0).owner;
+    if (owner && owner->aid != told_of_end_) {
+      told_of_end_ = owner->aid;
+      send(owner, caf::make_message_id(), ended_with_);
+    }
     answer(command, make_error(errc::closed));
   } else {
     lean_actor::after_end(command);

@@ -125,6 +125,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   void close_within(std::chrono::milliseconds deadline) noexcept;
   void close(close_reason reason, std::error_code cause) noexcept;
   void update_reading() noexcept;
+  void check_waits() const noexcept;
   datagram::info describe();
 
   const net::endpoint wanted_local_;
@@ -145,7 +146,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   std::vector<outgoing> refused_;
   std::vector<caf::strong_actor_ptr> waiting_; // who is told when the queue is writable again
   datagram::info counters_;
-  datagram::closed ended_with_; // for an owner that comes after the end
+  datagram::closed ended_with_;   // for an owner that comes after the end
+  caf::actor_id told_of_end_ = 0; // who has it: the last owner
   close_reason ending_ = close_reason::requested;
   std::error_code ending_cause_;
   bool paused_ = false;

@@ -47,6 +47,9 @@ class datagram_queue {
   /// and again after every change.
   queued_datagram* next(std::size_t place);
 
+  /// Whether there is one.
+  bool has_next() const noexcept { return next_ < queue_.size() || !tried_.empty(); }
+
   /// The first of those, if there is one.
   const queued_datagram& first() const noexcept {
     return tried_.empty() ? queue_[next_] : apart_.find(tried_.back())->second.items.front();

@@ -178,9 +178,24 @@ TEST_CASE("who is to own a connection that has ended is told of its end, once", 
   await_actors(world, 4); // two probes, in two counts
   world.in(owner, [&](probe&) { conn.set_owner(late); });
   late_log->expect(end);
+  world.in(owner, [&](probe&) { conn.set_owner(late); }); // it is already
   world.settle();
   CHECK(late_log->lines() == std::vector{end});
   CHECK(log->lines() == std::vector{end});
+}
+
+TEST_CASE("an owner that claims its connection again after the end is not told of it twice", "[ownership]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  connected_pair pair{each_carrier()};
+  const auto conn = world.adopt(pair, owner);
+  world.in(owner, [&](probe&) { conn.abort(); });
+  log->expect_like("closed");
+  CHECK(code_of(world.ask<caf::ok_atom>(owner, conn, stream::set_owner{caf::actor_cast<caf::strong_actor_ptr>(owner)})
+                    .second) == errc::closed);
+  world.settle();
+  CHECK(log->count_like("closed") == 1);
 }
 
 TEST_CASE("who is to own a datagram socket that has ended is told of its end, once", "[ownership]") {
@@ -199,6 +214,7 @@ TEST_CASE("who is to own a datagram socket that has ended is told of its end, on
   await_actors(world, 4);
   world.in(owner, [&](probe&) { it.set_owner(late); });
   late_log->expect("datagram closed requested");
+  world.in(owner, [&](probe&) { it.set_owner(late); }); // it is already
   world.settle();
   CHECK(late_log->lines() == std::vector<std::string>{"datagram closed requested"});
   CHECK(log->count_like("datagram closed") == 1);

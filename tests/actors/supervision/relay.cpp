@@ -174,6 +174,23 @@ TEST_CASE("an exit sent to a handle ends the child", "[supervisor]") {
   CHECK(world.log->count("start b") == 1);
 }
 
+TEST_CASE("a connection that a handle owns closes when the child has dealt with the peer's end", "[supervisor]") {
+  relay_world world{GENERATE(1u, 2u)}; // with two, the connection may live on another loop than the child
+  const auto log = make_journal();
+  child_spec spec;
+  spec.id = "a";
+  spec.start = [log](const start_context& my) -> started_child { return my.spawn<probe>(log, hook{}); };
+  world.begin({}, {spec});
+  for (int i = 0; i < 2; ++i) {
+    connected_pair pair{each_carrier()};
+    world.adopt(pair, world.handle_of("a"));
+    pair.far.send_all("hello");
+    pair.far.finish();
+    CHECK(pair.far.await_end() == ending::finished);
+    log->expect("closed peer_finished", static_cast<std::size_t>(i) + 1);
+  }
+}
+
 TEST_CASE("an exit sent to a handle without a child is lost, and the next child lives", "[supervisor]") {
   relay_world world;
   world.begin({.intensity = 1, .backoff = a_second}, {world.child("a")});
