@@ -3,6 +3,7 @@
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/loops.hpp"
 #include "actnet/actors/make_lean.hpp"
+#include "actnet/net/loop/waits.hpp"
 
 #include <caf/actor_config.hpp>
 #include <caf/actor_system.hpp>
@@ -28,6 +29,7 @@ caf::strong_actor_ptr client_actor::make(client_birth birth) {
 }
 
 void client_actor::begin() {
+  const net::check_at_end check{[this] { check_waits(); }};
   if (birth_.owner)
     watch(birth_.owner);
   if (birth_.only_remote)
@@ -81,6 +83,7 @@ void client_actor::attempt() {
 }
 
 void client_actor::on_connected(std::error_code cause) noexcept {
+  const net::check_at_end check{[this] { check_waits(); }};
   stop_attempt();
   if (cause)
     fail(cause);
@@ -89,6 +92,7 @@ void client_actor::on_connected(std::error_code cause) noexcept {
 }
 
 void client_actor::on_timer(net::time_point now) noexcept {
+  const net::check_at_end check{[this] { check_waits(); }};
   if (std::exchange(waits_, false)) {
     connect(*birth_.only_remote, birth_.options.deadline, {birth_.owner, caf::make_message_id()});
   } else if (connecting() && channel_ == net::channel::none && (!give_up_at_ || now < *give_up_at_)) {
@@ -120,6 +124,21 @@ void client_actor::fail(std::error_code cause) {
   last_cause_ = cause;
   refuse(*std::exchange(asked_, std::nullopt), remote_, make_error(cause));
   finish_if_done();
+}
+
+/// Ends the connect that is under way or waits for its next attempt, with its outcome. Returns whether there was one.
+bool client_actor::call_off(errc cause) {
+  const auto waited = std::exchange(waits_, false);
+  stop_attempt();
+  socket_.close();
+  if (connecting())
+    refuse(*std::exchange(asked_, std::nullopt), remote_, make_error(cause));
+  else if (waited)
+    refuse({birth_.owner, caf::make_message_id()}, *birth_.only_remote, make_error(cause));
+  else
+    return false;
+  last_cause_ = cause;
+  return true;
 }
 
 void client_actor::reconnect_later(const caf::error& cause) {
@@ -190,13 +209,7 @@ void client_actor::let_go() {
 
 void client_actor::drain_for(std::chrono::milliseconds deadline) {
   birth_.options.reconnect.reset();
-  waits_ = false;
-  if (connecting()) {
-    stop_attempt();
-    fail(errc::cancelled);
-    if (ended())
-      return;
-  }
+  (void)call_off(errc::cancelled);
   draining_ = true;
   home().loop().timers().arm(*this, net::later(home().loop().now(), deadline));
   finish_if_done();
@@ -205,17 +218,24 @@ void client_actor::drain_for(std::chrono::milliseconds deadline) {
 void client_actor::abort_now(errc cause) {
   if (ended())
     return;
-  stop_attempt();
-  if (connecting()) {
-    const auto asked = *std::exchange(asked_, std::nullopt);
-    socket_.close();
-    refuse(asked, remote_, make_error(cause));
-  }
+  (void)call_off(cause);
   home().loop().timers().cancel(*this);
   for (const auto& request : drain_requests_)
     answer(request, caf::ok_atom_v);
   end(make_error(cause));
   let_go();
+}
+
+/// Who wakes it; its connections do so by `slot_returned`.
+void client_actor::check_waits() const noexcept {
+  const net::waits_check check{"client", ended() ? "ended" : draining_ ? "draining" : "open"};
+  check(ended() && (connecting() || waits_ || armed()), "a connect");
+  if (ended())
+    return;
+  check(connecting(), "an attempt", channel_ != net::channel::none, armed());
+  check(connecting() && give_up_at_, "the deadline of an attempt", armed());
+  check(waits_, "the next attempt", armed());
+  check(draining_ && !aborted_, "the deadline of a drain", armed());
 }
 
 // -- commands ----------------------------------------------------------------------------------------
@@ -225,6 +245,7 @@ bool client_actor::note(caf::mailbox_element&) {
 }
 
 void client_actor::on_message(caf::mailbox_element& command) {
+  const net::check_at_end check{[this] { check_waits(); }};
   auto& content = command.content();
   if (content.match_elements<slot_returned>()) {
     finish_if_done();
@@ -241,13 +262,8 @@ void client_actor::on_message(caf::mailbox_element& command) {
       connect(order.remote, order.deadline.value_or(birth_.options.deadline), std::move(asked));
   } else if (content.match_elements<cancel_connect>()) {
     birth_.options.reconnect.reset();
-    if (connecting()) {
-      stop_attempt();
-      fail(errc::cancelled);
-    } else if (std::exchange(waits_, false)) {
-      refuse({birth_.owner, caf::make_message_id()}, *birth_.only_remote, make_error(errc::cancelled));
+    if (call_off(errc::cancelled))
       finish_if_done();
-    }
     answer(command, caf::ok_atom_v);
   } else if (content.match_elements<drain>()) {
     drain_requests_.push_back(answer_later(command));

@@ -52,10 +52,12 @@ class client_actor final : public lean_actor, private net::connect_target, priva
   void stop_attempt() noexcept;
   void fail(std::error_code cause);
   void hand_over();
+  bool call_off(errc cause);
   void refuse(const pending_request& whom, const net::endpoint& remote, const caf::error& cause);
   void drain_for(std::chrono::milliseconds deadline);
   void finish_if_done();
   void let_go();
+  void check_waits() const noexcept;
 
   client_birth birth_;
   std::shared_ptr<connection_count> count_ = std::make_shared<connection_count>(0);

@@ -5,6 +5,7 @@
 #include "actnet/actors/make_lean.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
 #include "actnet/net/log.hpp"
+#include "actnet/net/loop/waits.hpp"
 
 #include <caf/actor_cast.hpp>
 #include <caf/actor_config.hpp>
@@ -30,7 +31,7 @@ caf::strong_actor_ptr listener_actor::make_on(loop_host& home, std::shared_ptr<l
 }
 
 caf::strong_actor_ptr listener_actor::make(std::shared_ptr<listener_plan> plan) {
-  auto& home = plan->home;
+  auto& home = *plan->home;
   plan->left_open = false; // nobody abandons it meanwhile: that is done in this thread too
   return make_on(home, std::move(plan), nullptr, 0);
 }
@@ -258,6 +259,7 @@ void listener_actor::on_accept_failed(std::error_code cause) noexcept {
 }
 
 void listener_actor::on_timer(net::time_point now) noexcept {
+  const net::check_at_end check{[this] { check_waits(); }};
   awaits_rate_ = false;
   if (!draining_) {
     accept_more();
@@ -378,6 +380,17 @@ void listener_actor::abort_now(errc cause) {
   finish_if_done();
 }
 
+/// Who wakes it; shards do so by their ends, and connections by `slot_returned`.
+void listener_actor::check_waits() const noexcept {
+  if (ended())
+    return;
+  const net::waits_check check{"listener", draining_ ? "draining" : stopping_ ? "stopping" : "open"};
+  check(awaits_rate_ && !stopping_, "the accept rate", armed());
+  check(draining_ && !aborted_, "the deadline of a drain", armed());
+  check(failed_with_ && channel_ == net::channel::none, "the end", !shards_.empty());
+  check(stopping_ && channel_ == net::channel::none, "the end", !shards_.empty(), draining_);
+}
+
 // -- commands ----------------------------------------------------------------------------------------
 
 bool listener_actor::note(caf::mailbox_element&) {
@@ -385,6 +398,7 @@ bool listener_actor::note(caf::mailbox_element&) {
 }
 
 void listener_actor::on_message(caf::mailbox_element& command) {
+  const net::check_at_end check{[this] { check_waits(); }};
   auto& content = command.content();
   const auto forward = [this](auto order) {
     for (const auto& shard : shards_)

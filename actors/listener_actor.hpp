@@ -61,6 +61,7 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
   void close_socket() noexcept;
   net::listener_socket& socket() noexcept { return plan_->sockets[socket_]; }
   void finish_if_done() noexcept;
+  void check_waits() const noexcept;
   void finish(caf::error cause) noexcept;
   static void open_here(loop_host& home, const std::shared_ptr<listener_plan>& plan,
                         net::listener_socket::accepted connection, std::shared_ptr<connection_slot> slot) noexcept;

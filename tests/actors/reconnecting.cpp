@@ -133,11 +133,21 @@ TEST_CASE("a client that reconnects makes a handler for each connection", "[clie
   CHECK(client.log->count_like("received") == 0);
 }
 
-TEST_CASE("a client that reconnects ends by drain and by its owner's end, also while it waits", "[client]") {
+TEST_CASE("a client that reconnects ends in every way also while it waits, with the outcome of the connect",
+          "[client]") {
   reconnecting_client client{deserted_address(each_carrier())};
   client.log->expect_like("again in");
   SECTION("drain") {
     CHECK_FALSE(client.world.ask<caf::ok_atom>(client.dialler, drain{1s}).second);
+    client.log->expect("connect_failed: cancelled");
+  }
+  SECTION("an order to end") {
+    client.world.kill(client.dialler.actor(), caf::exit_reason::user_shutdown);
+    client.log->expect("connect_failed: cancelled");
+  }
+  SECTION("kill") {
+    client.world.kill(client.dialler.actor());
+    client.log->expect(with_cause("connect_failed", errc::aborted));
   }
   SECTION("cancel_connect") {
     CHECK_FALSE(client.world.ask<caf::ok_atom>(client.dialler, cancel_connect{}).second);
@@ -146,4 +156,6 @@ TEST_CASE("a client that reconnects ends by drain and by its owner's end, also w
   SECTION("the owner's end") {
     client.world.kill(client.self);
   }
+  client.world.settle();
+  CHECK(client.log->count_like("connect_failed") <= 1);
 }
