@@ -84,9 +84,9 @@ void on_every_loop(loops& all, const std::function<void(loop_host&, std::size_t)
     std::size_t index;
     std::function<void(loop_host&, std::size_t)> what;
   };
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    auto given = std::make_unique<order>(order{all.at(i), i, what});
-    const auto posted = all.at(i).loop().post(
+  for (const auto& host : all.every_loop()) {
+    auto given = std::make_unique<order>(order{*host, all.number_of(*host), what});
+    const auto posted = host->loop().post(
         [](void* object, void*) noexcept {
           std::unique_ptr<order> o{static_cast<order*>(object)};
           o->what(o->host, o->index);

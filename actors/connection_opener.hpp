@@ -60,8 +60,8 @@ class connection_count : public std::enable_shared_from_this<connection_count> {
   std::vector<caf::strong_actor_ptr> waiting_;
 };
 
-/// Has `what` called with every loop and its number, in that loop's thread. Loops that have ended are left out. Any
-/// thread; what `what` holds is let go of when the last one has done it.
+/// Has `what` called with every loop and its number (see `loops::number_of`), in that loop's thread; own loops too.
+/// Loops that have ended are left out. Any thread; what `what` holds is let go of when the last one has done it.
 void on_every_loop(loops& all, const std::function<void(loop_host&, std::size_t)>& what);
 
 /// Calls `what` with each counted connection that lives on `host`, in its thread.

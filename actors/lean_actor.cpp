@@ -15,7 +15,8 @@
 
 namespace actnet {
 
-lean_actor::lean_actor(caf::actor_config& cfg, loop_host& home) : monitorable_actor(cfg), home_(home) {}
+lean_actor::lean_actor(caf::actor_config& cfg, loop_host& home)
+    : monitorable_actor(cfg), home_(home.shared_from_this()) {}
 
 lean_actor::~lean_actor() {
   while (auto raw = first_) { // it never began
@@ -29,9 +30,9 @@ lean_actor::~lean_actor() {
 void lean_actor::start() {
   register_at_system(); // without it the system is destroyed under the actor
   intrusive_ptr_add_ref(ctrl());
-  if (home_.is_current()) {
+  if (home_->is_current()) {
     run_begin(this, nullptr);
-  } else if (!home_.loop().post(&run_begin, this, nullptr)) {
+  } else if (!home_->loop().post(&run_begin, this, nullptr)) {
     const auto cause = make_error(errc::shutting_down);
     cannot_begin(cause);
     end(cause);
@@ -41,7 +42,7 @@ void lean_actor::start() {
 
 void lean_actor::run_begin(void* self, void*) noexcept {
   auto& me = *static_cast<lean_actor*>(self);
-  me.home_.adopt(me);
+  me.home_->adopt(me);
   me.begin(); // a handler that it makes may command it already
   me.begun_ = true;
   auto early = std::exchange(me.first_, nullptr);
@@ -52,7 +53,7 @@ void lean_actor::run_begin(void* self, void*) noexcept {
       raw->sender = me.owner();
     me.arrive(caf::mailbox_element_ptr{raw});
   }
-  if (me.home_.is_stopping() && !me.ended_)
+  if (me.home_->is_stopping() && !me.ended_)
     me.abort_now(net::errc::shutting_down);
   intrusive_ptr_release(me.ctrl()); // the host holds one of its own now
 }
@@ -63,13 +64,13 @@ void lean_actor::enqueue(caf::strong_actor_ptr sender, caf::message_id id, caf::
 }
 
 void lean_actor::enqueue(caf::mailbox_element_ptr message, caf::execution_unit*) {
-  if (home_.is_current()) {
+  if (home_->is_current()) {
     arrive(std::move(message));
     return;
   }
   intrusive_ptr_add_ref(ctrl());
   auto raw = message.release();
-  if (home_.loop().post(&run_arrive, this, raw))
+  if (home_->loop().post(&run_arrive, this, raw))
     return;
   // The loop has ended and with it everything on it. The command still gets its answer or outcome, in this thread.
   message.reset(raw);
@@ -99,7 +100,7 @@ void lean_actor::arrive(caf::mailbox_element_ptr message) noexcept {
   put_aside(std::move(message));
   if (ended_)
     keep_for_this_turn();
-  home_.loop().defer(*this);
+  home_->loop().defer(*this);
 }
 
 void lean_actor::put_aside(caf::mailbox_element_ptr message) noexcept {
@@ -113,7 +114,7 @@ void lean_actor::put_aside(caf::mailbox_element_ptr message) noexcept {
 }
 
 void lean_actor::keep_for_this_turn() {
-  home_.retire(*this);
+  home_->retire(*this);
 }
 
 void lean_actor::serve() noexcept {
@@ -146,7 +147,7 @@ void lean_actor::dispatch(caf::mailbox_element& message) {
   } else if (content.match_elements<caf::down_msg>()) {
     const auto& down = content.get_as<caf::down_msg>(0);
     on_down_message(caf::actor_cast<caf::strong_actor_ptr>(down.source), down.reason);
-  } else if (!handle_system_message(message, &home_, true) && !note(message)) {
+  } else if (!handle_system_message(message, home_.get(), true) && !note(message)) {
     on_message(message);
   }
 }
@@ -156,7 +157,7 @@ void lean_actor::after_end(caf::mailbox_element& command) {
   if (command.mid.is_request())
     answer(command, cause);
   else if (auto outcome = failure_of(command.content(), cause); command.sender && !outcome.empty())
-    command.sender->enqueue(ctrl(), caf::make_message_id(), std::move(outcome), &home_);
+    command.sender->enqueue(ctrl(), caf::make_message_id(), std::move(outcome), home_.get());
 }
 
 caf::message lean_actor::failure_of(const caf::type_erased_tuple&, const caf::error&) const {
@@ -166,14 +167,14 @@ caf::message lean_actor::failure_of(const caf::type_erased_tuple&, const caf::er
 void lean_actor::end(caf::error reason) {
   if (std::exchange(ended_, true))
     return;
-  cleanup(std::move(reason), &home_);
+  cleanup(std::move(reason), home_.get());
   unregister_from_system();
   if (place_ != not_adopted)
-    home_.retire(*this);
+    home_->retire(*this);
 }
 
 void lean_actor::deliver_later(const caf::strong_actor_ptr& to, caf::mailbox_element_ptr message) {
-  to->enqueue(std::move(message), &home_);
+  to->enqueue(std::move(message), home_.get());
 }
 
 void lean_actor::watch(const caf::strong_actor_ptr& whom) {

@@ -9,6 +9,7 @@
 #include <caf/monitorable_actor.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 namespace actnet {
@@ -29,7 +30,7 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   /// Makes it known to the system and begins it in its loop's thread. Any thread, once.
   void start();
 
-  loop_host& home() const noexcept { return home_; }
+  loop_host& home() const noexcept { return *home_; }
 
   // -- caf::abstract_actor ---------------------------------------------------------------------
 
@@ -134,7 +135,7 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   static void run_begin(void* self, void*) noexcept;
   static void run_arrive(void* self, void* message) noexcept;
 
-  loop_host& home_;
+  const std::shared_ptr<loop_host> home_;
   caf::mailbox_element* first_ = nullptr; // put aside, in order
   caf::mailbox_element* last_ = nullptr;
   std::uint32_t place_ = not_adopted; // in the host's list

@@ -24,8 +24,8 @@ class listener_book::slot final : public connection_slot {
   std::optional<net::ip_address> address_;
 };
 
-listener_book::listener_book(loops& all, std::string path, std::uint32_t max_per_address)
-    : all_(all), path_(std::move(path)), max_per_address_(max_per_address), ended_(all.size()) {}
+listener_book::listener_book(loops& all, const loop_host& home, std::string path, std::uint32_t max_per_address)
+    : all_(all), home_(home), path_(std::move(path)), max_per_address_(max_per_address), ended_(all.size() + 1) {}
 
 /// They are counted also without a limit, for one may be set later.
 listener_book::entry listener_book::enter(const std::shared_ptr<connection_slot>& place, const net::endpoint& peer) {
@@ -56,11 +56,9 @@ void listener_book::left(const std::optional<net::ip_address>& address) noexcept
 }
 
 void listener_book::ended(const loop_host& home, const net::connection_counters& moved) noexcept {
-  for (std::size_t i = 0; i < ended_.size(); ++i)
-    if (&all_.at(i) == &home) {
-      ended_[i].received += moved.bytes_received;
-      ended_[i].sent += moved.bytes_sent;
-    }
+  auto& sum = ended_[all_.number_of(home)];
+  sum.received += moved.bytes_received;
+  sum.sent += moved.bytes_sent;
 }
 
 void listener_book::measure(std::function<void(const traffic&)> then) {
@@ -74,6 +72,8 @@ void listener_book::measure(std::function<void(const traffic&)> then) {
   all->then = std::move(then);
   // In one turn of a loop none of its connections passes from the live to the ended.
   on_every_loop(all_, [book = shared_from_this(), all](loop_host& host, std::size_t index) {
+    if (index == book->all_.size() && &host != &book->home_)
+      return; // somebody else's own loop
     auto here = book->ended_[index];
     for_each_connection(host, [&](connection_actor& each) {
       if (each.slot()->book() == book.get()) {

@@ -23,8 +23,9 @@ class loops;
 /// otherwise.
 class listener_book : public std::enable_shared_from_this<listener_book> {
  public:
-  /// `path` is the listener's place in the tree of supervisors, empty for none.
-  listener_book(loops& all, std::string path, std::uint32_t max_per_address);
+  /// `path` is the listener's place in the tree of supervisors, empty for none. `home` is its loop: of own loops its
+  /// connections live on that one only.
+  listener_book(loops& all, const loop_host& home, std::string path, std::uint32_t max_per_address);
 
   /// For a connection that was let in.
   struct entry {
@@ -60,12 +61,13 @@ class listener_book : public std::enable_shared_from_this<listener_book> {
   void left(const std::optional<net::ip_address>& address) noexcept;
 
   loops& all_;
+  const loop_host& home_; // to be compared
   const std::string path_;
   std::atomic<std::uint32_t> max_per_address_;
   std::atomic<std::uint32_t> live_{0};
   std::atomic<std::uint64_t> accepted_{0};
   std::atomic<std::uint64_t> refused_{0};
-  std::vector<traffic> ended_; // on each loop, for its thread only
+  std::vector<traffic> ended_; // by the number of the loop, for its thread only
   std::mutex mutex_;
   std::unordered_map<net::ip_address, std::uint32_t> by_address_;
 };

@@ -42,8 +42,8 @@ struct listener_plan final : kept_socket {
   void drop_connections(bool abort) noexcept override;
 
   loops& all;
-  loop_host& home;           ///< Of the listener.
-  const net::endpoint local; ///< As asked for.
+  const std::shared_ptr<loop_host> home; ///< Of the listener.
+  const net::endpoint local;             ///< As asked for.
   const listen_options options;
   const connection_handler_factory make_handler; ///< Empty: the owner gets `accepted`.
   const caf::strong_actor_ptr owner;

@@ -81,6 +81,7 @@ void loop_host::stop(std::chrono::milliseconds patience) {
       },
       &stop_order, nullptr);
   thread_.join();
+  loop_->let_go_of_backend();
 }
 
 void loop_host::end_if_empty() noexcept {

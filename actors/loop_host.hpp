@@ -24,7 +24,13 @@ class lean_actor;
 std::string describe(const caf::abstract_actor& who);
 
 /// Runs one loop and the actors on it. Everything in it is called in the loop's thread unless it says otherwise.
-class loop_host final : public caf::execution_unit, private net::resident, private net::deferred {
+///
+/// Each of its actors holds it for as long as somebody holds the actor, so that a handle is good also when the loop has
+/// ended. Made by `make_shared`.
+class loop_host final : public caf::execution_unit,
+                        public std::enable_shared_from_this<loop_host>,
+                        private net::resident,
+                        private net::deferred {
  public:
   /// `home` lives as long as the host.
   loop_host(caf::actor_system& system, std::unique_ptr<net::loop> home);

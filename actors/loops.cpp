@@ -56,7 +56,7 @@ void loops::init(caf::actor_system_config& cfg) {
     hosts_.push_back(make_host());
 }
 
-std::unique_ptr<loop_host> loops::make_host() {
+std::shared_ptr<loop_host> loops::make_host() {
   net::loop_options options;
   options.time = settings_.loops.time;
   options.make_backend = settings_.loops.make_backend;
@@ -64,7 +64,7 @@ std::unique_ptr<loop_host> loops::make_host() {
   auto made = net::loop::make(std::move(options));
   if (!made)
     throw std::runtime_error{"actnet: no event loop: " + made.error().message()};
-  return std::make_unique<loop_host>(system_, std::move(*made));
+  return std::make_shared<loop_host>(system_, std::move(*made));
 }
 
 void loops::start() {
@@ -73,14 +73,19 @@ void loops::start() {
 }
 
 void loops::stop() {
-  std::vector<std::unique_ptr<loop_host>> own;
+  stop_own_loops();
+  for (auto& host : hosts_)
+    host->stop();
+  stop_own_loops(); // those that were made meanwhile
+}
+
+void loops::stop_own_loops() {
+  std::vector<std::shared_ptr<loop_host>> own;
   {
     std::lock_guard guard{own_mutex_};
     own.swap(own_hosts_);
   }
   for (auto& host : own)
-    host->stop();
-  for (auto& host : hosts_)
     host->stop();
 }
 
@@ -95,13 +100,32 @@ loop_host& loops::next() noexcept {
 
 loop_host& loops::make_own_loop() {
   std::lock_guard guard{own_mutex_};
-  std::erase_if(own_hosts_, [](const auto& host) { return host->has_ended(); });
+  std::erase_if(own_hosts_, [](const auto& host) {
+    if (!host->has_ended())
+      return false;
+    host->stop(); // joins its thread; the rest stays for those who hold actors of it
+    return true;
+  });
   own_hosts_.push_back(make_host());
   auto& host = *own_hosts_.back();
   host.loop().set_turn_alarm(std::chrono::milliseconds{0}); // blocking is what it is for
   host.stop_when_empty();
   host.start("actnet.own");
   return host;
+}
+
+std::vector<std::shared_ptr<loop_host>> loops::every_loop() const {
+  auto every = hosts_;
+  std::lock_guard guard{own_mutex_};
+  every.insert(every.end(), own_hosts_.begin(), own_hosts_.end());
+  return every;
+}
+
+std::size_t loops::number_of(const loop_host& which) const noexcept {
+  std::size_t number = 0;
+  while (number < hosts_.size() && hosts_[number].get() != &which)
+    ++number;
+  return number;
 }
 
 } // namespace actnet

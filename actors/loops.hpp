@@ -49,6 +49,12 @@ class loops final : public caf::actor_system::module {
   /// A loop and a thread for one actor that blocks; it ends with the last actor on it. Any thread.
   loop_host& make_own_loop();
 
+  /// All that run now, or have ended not long ago: those of `at`, in their order, then the own ones. Any thread.
+  std::vector<std::shared_ptr<loop_host>> every_loop() const;
+
+  /// The number of `which` among those of `at`; `size()` for an own loop.
+  std::size_t number_of(const loop_host& which) const noexcept;
+
   /// The backend in use: "epoll".
   const char* backend_name() noexcept { return at(0).loop().io().name(); }
 
@@ -62,14 +68,15 @@ class loops final : public caf::actor_system::module {
   void* subtype_ptr() override { return this; }
 
  private:
-  std::unique_ptr<loop_host> make_host();
+  std::shared_ptr<loop_host> make_host();
+  void stop_own_loops();
 
   caf::actor_system& system_;
   actnet::settings settings_;
-  std::vector<std::unique_ptr<loop_host>> hosts_;
+  std::vector<std::shared_ptr<loop_host>> hosts_;
   std::atomic<std::size_t> next_{0};
-  std::mutex own_mutex_;
-  std::vector<std::unique_ptr<loop_host>> own_hosts_;
+  mutable std::mutex own_mutex_;
+  std::vector<std::shared_ptr<loop_host>> own_hosts_;
 };
 
 } // namespace actnet

@@ -25,11 +25,13 @@ void connect_operation::begin() noexcept {
   options_.deadline = until == net::time_point::max()
                           ? milliseconds{0}
                           : std::max(milliseconds{1}, std::chrono::ceil<milliseconds>(until - now));
-  owner_ = make_lean<stream_owner>(home_);
-  auto& owner = static_cast<stream_owner&>(*owner_->get());
+  const auto made = owner_ = make_lean<stream_owner>(home_);
+  auto& owner = static_cast<stream_owner&>(*made->get());
   owner.connecting_ = this;
   owner.start();
-  connect_to(home_.system(), remote_, options_).owned_by(caf::actor_cast<caf::actor>(owner_)).start();
+  if (owner.is_closed())
+    return; // the loop is stopping; this has finished by that, and may be gone
+  connect_to(home_.system(), remote_, options_).owned_by(caf::actor_cast<caf::actor>(made)).start();
 }
 
 void connect_operation::succeed() {

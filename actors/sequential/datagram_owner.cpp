@@ -83,11 +83,13 @@ void datagram_owner::refuse_all(const caf::error& cause) {
 // -- operations --------------------------------------------------------------------------------------
 
 void bind_operation::begin() noexcept {
-  owner_ = make_lean<datagram_owner>(home_);
-  auto& owner = static_cast<datagram_owner&>(*owner_->get());
+  const auto made = owner_ = make_lean<datagram_owner>(home_);
+  auto& owner = static_cast<datagram_owner&>(*made->get());
   owner.binding_ = this;
   owner.start();
-  bind(home_.system(), local_, options_).owned_by(caf::actor_cast<caf::actor>(owner_)).start();
+  if (owner.is_closed())
+    return; // the loop is stopping; this has finished by that, and may be gone
+  bind(home_.system(), local_, options_).owned_by(caf::actor_cast<caf::actor>(made)).start();
 }
 
 void bind_operation::succeed() {

@@ -138,14 +138,16 @@ listen_operation::listen_operation(loop_host& home, endpoint_argument local, lis
 }
 
 void listen_operation::begin() noexcept {
-  owner_ = make_lean<server_owner>(home_);
-  auto& owner = static_cast<server_owner&>(*owner_->get());
+  const auto made = owner_ = make_lean<server_owner>(home_);
+  auto& owner = static_cast<server_owner&>(*made->get());
   owner.listening_ = this;
   owner.start();
+  if (owner.is_closed())
+    return; // the loop is stopping; this has finished by that, and may be gone
   owner.listener_ = listen(home_.system(), local_, options_)
-                        .owned_by(caf::actor_cast<caf::actor>(owner_))
+                        .owned_by(caf::actor_cast<caf::actor>(made))
                         .paused()
-                        .start([server = owner_](loop_host& where, const connection& opened) {
+                        .start([server = made](loop_host& where, const connection& opened) {
                           auto stream = stream_owner::make(where, opened);
                           auto actor = caf::actor_cast<caf::actor>(stream->pointer());
                           server_owner::arrived(server, std::move(stream));

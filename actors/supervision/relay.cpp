@@ -15,7 +15,7 @@
 namespace actnet {
 
 relay::relay(caf::actor_config& cfg, loop_host& home, std::string path)
-    : monitorable_actor(cfg), home_(home), path_(std::move(path)) {}
+    : monitorable_actor(cfg), home_(home.shared_from_this()), path_(std::move(path)) {}
 
 caf::strong_actor_ptr relay::make(loop_host& home, std::string path) {
   auto& system = home.system();
@@ -41,7 +41,7 @@ void relay::end(caf::error reason) {
   if (std::exchange(ended_, true))
     return;
   disconnect(net::errc::closed);
-  cleanup(std::move(reason), &home_);
+  cleanup(std::move(reason), home_.get());
   unregister_from_system();
 }
 
@@ -50,7 +50,7 @@ void relay::enqueue(caf::strong_actor_ptr sender, caf::message_id id, caf::messa
 }
 
 void relay::enqueue(caf::mailbox_element_ptr message, caf::execution_unit* unit) {
-  if (home_.is_current()) { // no other thread writes, and the child is held until this returns
+  if (home_->is_current()) { // no other thread writes, and the child is held until this returns
     if (child_)
       child_->enqueue(std::move(message), unit);
     else

@@ -7,6 +7,7 @@
 #include <caf/actor_control_block.hpp>
 #include <caf/monitorable_actor.hpp>
 
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -45,7 +46,7 @@ class relay final : public caf::monitorable_actor {
  private:
   void drop(caf::mailbox_element_ptr message, net::errc cause);
 
-  loop_host& home_;
+  const std::shared_ptr<loop_host> home_;
   const std::string path_;
   std::mutex mutex_; // held to write the next two, and to read them in any other thread than the loop's
   caf::strong_actor_ptr child_;

@@ -36,11 +36,13 @@ class loop::gate final : public credit_bell {
     return found;
   }
 
+  void forget_owner() {
+    std::lock_guard own{mutex_};
+    owner_ = nullptr;
+  }
+
   void give_back() {
-    {
-      std::lock_guard own{mutex_};
-      owner_ = nullptr;
-    }
+    forget_owner();
     auto& s = store();
     std::lock_guard guard{s.mutex};
     s.unused.push_back(this);
@@ -85,8 +87,6 @@ loop::loop(loop_options options, std::unique_ptr<backend> io)
 }
 
 loop::~loop() {
-  if (auto manual = dynamic_cast<manual_clock*>(&clock_))
-    manual->unsubscribe(clock_subscription_);
   close_inbox();
   gate_->give_back();
 }
@@ -221,9 +221,18 @@ bool loop::post(void (*work)(void*, void*) noexcept, void* object, void* argumen
       return false;
     inbox_.push_back({work, object, argument});
   }
-  if (sleeping_.load(std::memory_order_seq_cst))
-    backend_->wake();
+  if (sleeping_.load(std::memory_order_seq_cst)) {
+    std::lock_guard guard{inbox_mutex_}; // the loop may wake by itself meanwhile, and end
+    if (backend_)
+      backend_->wake();
+  }
   return true;
+}
+
+void loop::let_go_of_backend() noexcept {
+  gate_->forget_owner();
+  std::lock_guard guard{inbox_mutex_};
+  backend_ = nullptr;
 }
 
 void loop::stop() noexcept {
@@ -238,6 +247,8 @@ void loop::close_inbox() noexcept {
       return;
     inbox_closed_ = true;
   }
+  if (auto manual = dynamic_cast<manual_clock*>(&clock_)) // whoever holds the loop from now on may outlive the clock
+    manual->unsubscribe(clock_subscription_);
   if (next_running_ == 0) // else within a turn
     turn_began_ = clock_.coarse_now();
   run_posted();

@@ -129,6 +129,10 @@ class loop final : private turns {
   /// Refuses further posts and runs those that came before. The loop's thread or, when `run` has returned, any.
   void close_inbox() noexcept;
 
+  /// Gives the backend's descriptors back, when `run` has returned and the inbox is closed: whoever holds the loop
+  /// longer holds memory only. After it nothing may be called here but `post`, which is refused, and what only reads.
+  void let_go_of_backend() noexcept;
+
   bool in_loop_thread() const noexcept;
 
   /// How often the loop came back from waiting; for tests of its silence.

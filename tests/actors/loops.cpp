@@ -81,6 +81,104 @@ TEST_CASE("a loop of its own ends with the last actor on it", "[loops]") {
   CHECK(eventually([&] { return own.has_ended(); }));
 }
 
+namespace {
+
+/// An actor on a loop of its own.
+caf::actor recluse(actor_world& world, const journal_ptr& log) {
+  return world.owned(spawn_on<probe>(loops::of(world.system()).make_own_loop(), log, hook{}));
+}
+
+/// Joins the threads of own loops that have ended.
+void reap(actor_world& world) {
+  auto& next = loops::of(world.system()).make_own_loop();
+  next.end_if_empty();
+  REQUIRE(eventually([&] { return next.has_ended(); }));
+}
+
+} // namespace
+
+TEST_CASE("handles to what lived on a loop of its own are good after the loop has ended", "[loops]") {
+  actor_world world;
+  const auto log = make_journal(), own_log = make_journal();
+  const auto user = world.spawn(log);
+  listening_peer server;
+  connection conn;
+  datagram_socket datagrams;
+  const auto hermit = recluse(world, own_log);
+  world.in(hermit, [&](probe& self) {
+    auto options = self.settings().client;
+    options.same_loop = true;
+    self.connect_to(server.address(), options).start();
+    auto bound_options = self.settings().datagram;
+    bound_options.same_loop = true;
+    datagrams = self.bind("127.0.0.1:0", bound_options).start();
+  });
+  own_log->expect("connected");
+  own_log->expect("bound");
+  conn = world.of(hermit, [](probe& self) { return self.peer; });
+  world.kill(hermit);
+  auto far = server.accept();
+  far.await_end();
+  REQUIRE(eventually([&] { return world.live_actors() == 2; })); // one probe, in two counts
+  reap(world);
+  reap(world);
+  const auto there = *net::endpoint::parse("udp://127.0.0.1:1");
+  world.in(user, [&](probe&) {
+    conn.write("hello?", 1);
+    conn.flush(2);
+    datagrams.send_to(there, "hello?", 3);
+    caf::anon_send(hermit, perform{});
+  });
+  log->expect(with_cause("written 1 0", errc::shutting_down));
+  log->expect(with_cause("written 2 0", errc::shutting_down));
+  log->expect(with_cause("sent 3", errc::shutting_down));
+  CHECK(world.ask<stream::info>(conn, stream::get_info{}).second);
+}
+
+TEST_CASE("a drain ends at its deadline the connections that live on a loop of its own too", "[loops]") {
+  net::manual_clock time;
+  actor_world world{1, &time};
+  const auto log = make_journal(), connections = make_journal();
+  const auto hermit = recluse(world, log);
+  listening_peer elsewhere;
+  listener server;
+  client dialler;
+  world.in(hermit, [&](probe& self) {
+    auto options = self.settings().listener;
+    options.same_loop = true;
+    server = self.listen("127.0.0.1:0", options).each<probe>(connections, hook{});
+    auto client_options = self.settings().client;
+    client_options.same_loop = true;
+    dialler = self.connect_to(elsewhere.address(), client_options).with<probe>(connections, hook{});
+  });
+  log->expect("listening");
+  log->expect("connected");
+  auto accepted = elsewhere.accept();
+  peer dialled{world.port_of(hermit)};
+  dialled.send_all("here");
+  connections->expect("received here");
+  const auto info = world.ask<listener_info>(server, get_listener_info{}).first;
+  CHECK(info->connections == 1);
+  CHECK(info->bytes_received == 4);
+  const auto drained = make_journal();
+  world.in(world.spawn(make_journal()), [&](probe& self) {
+    for (const auto& each : {handle{server}, handle{dialler}})
+      each.request(&self, drain{1s})
+          .then([drained](caf::ok_atom) { drained->add("drained"); },
+                [drained](const caf::error&) { drained->add("failed"); });
+  });
+  world.settle();
+  CHECK(drained->lines().empty());
+  REQUIRE(eventually([&] {
+    time.advance(1s);
+    return drained->lines().size() == 2;
+  }));
+  CHECK(drained->count("drained") == 2);
+  CHECK(connections->count(with_cause("closed aborted", errc::aborted)) == 2);
+  CHECK(accepted.await_end() == ending::reset);
+  CHECK(dialled.await_end() == ending::reset);
+}
+
 TEST_CASE("what begins on a loop that is stopping ends at once", "[loops]") {
   class late final : public handler {
    public:

@@ -274,6 +274,58 @@ TEST_CASE("the system may end while calls wait") {
   CHECK((accepted == errc::shutting_down || accepted == errc::closed));
 }
 
+namespace {
+
+/// A question that is not answered before `give_answer`.
+struct keep {};
+struct give_answer {};
+
+} // namespace
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(keep)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(give_answer)
+
+TEST_CASE("to connect, to listen and to bind on a loop that is stopping fails at once") {
+  actor_world world;
+  auto& system = world.system();
+  auto& home = world.loop();
+  const auto keeper = system.spawn([](caf::event_based_actor* self) -> caf::behavior {
+    auto kept = std::make_shared<caf::response_promise>();
+    return {[=](keep) {
+              *kept = self->make_response_promise();
+              return *kept;
+            },
+            [=](give_answer) {
+              kept->deliver(caf::ok_atom_v);
+              self->quit();
+            }};
+  });
+  // An actor that awaits an answer holds the loop up in its end.
+  caf::anon_send(world.spawn(make_journal()), perform{[keeper](probe& self) {
+                   self.request(keeper, caf::infinite, keep{}).await([](caf::ok_atom) {}, [](const caf::error&) {});
+                 }});
+  world.settle();
+  std::vector<errc> outcomes;
+  std::thread user{[&] {
+    eventually([&] {
+      std::promise<bool> stops;
+      const auto ask = [](void* host, void* answer) noexcept {
+        static_cast<std::promise<bool>*>(answer)->set_value(static_cast<loop_host*>(host)->is_stopping());
+      };
+      return !home.loop().post(ask, &home, &stops) || stops.get_future().get();
+    });
+    for (int i = 0; i < 20; ++i) { // each in the memory of the one before
+      outcomes.push_back(code_of(stream_socket::connect(system, "127.0.0.1:1").error()));
+      outcomes.push_back(code_of(tcp_server::bind(system, "127.0.0.1:0").error()));
+      outcomes.push_back(code_of(udp_socket::bind(system, "127.0.0.1:0").error()));
+    }
+    caf::anon_send(keeper, give_answer{});
+  }};
+  world.shut_down();
+  user.join();
+  CHECK(outcomes == std::vector<errc>(60, errc::shutting_down));
+}
+
 TEST_CASE("datagrams: connect, write and read, send_to and receive_from") {
   const auto over = each_datagram_carrier();
   const said_carrier said{over};
