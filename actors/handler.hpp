@@ -27,6 +27,9 @@ namespace actnet {
 ///
 /// While an `.await` is pending, CAF 0.17.6 keeps everything else in the mailbox, exits and kills too: prefer `.then`.
 ///
+/// What is to happen later is a timer of the handler (`run_after`, `run_every`, `cancel`), each firing a turn of it as
+/// a message is.
+///
 /// A handler that ends normally closes its connection, one that fails or is killed aborts it (`stream::abort` tells
 /// what the peer sees of that). What an exception says is logged, and ends the actor.
 class handler : public hosted_actor {

@@ -224,7 +224,7 @@ struct peer_finished {};
 /// The write queue is below its low mark after it had passed its high mark. Also to each sender that was refused.
 struct writable {};
 
-/// Always, exactly once, the last.
+/// Always, exactly once, the last. Who becomes the owner after the end gets it too.
 struct closed {
   close_reason reason{};
   caf::error cause;
@@ -440,7 +440,7 @@ struct connect_failed {
 
 /// To the owner of a client that reconnects, in place of `connect_failed`: there is no connection now, either because
 /// an attempt failed with `cause` or, without one, because the last connection has ended. The next attempt is after
-/// `in`.
+/// `in`; if the client ends before, however that is, `connect_failed` says why.
 struct reconnecting {
   endpoint remote;
   caf::error cause;

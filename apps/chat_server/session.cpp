@@ -42,7 +42,6 @@ caf::behavior session::make_behavior() {
 }
 
 void session::on_exit() {
-  home()->loop().timers().cancel(*this);
   room_ = nullptr;
 }
 
@@ -135,7 +134,7 @@ void session::join_room() {
           },
           [this](const caf::error& why) {
             if (actnet::code_of(why) != actnet::errc::already_present) { // there is no room just now
-              home()->loop().timers().arm(*this, actnet::net::later(home()->loop().now(), until_next_try));
+              run_after(until_next_try, [this] { join_room(); });
               return;
             }
             write("* " + actnet::to_text(why));
@@ -148,10 +147,6 @@ void session::join_room() {
               go_on();
             }
           });
-}
-
-void session::on_timer(actnet::net::time_point) noexcept {
-  join_room();
 }
 
 void session::wait() {

@@ -4,8 +4,6 @@
 
 #include "room.hpp"
 
-#include "actnet/net/loop/timers.hpp"
-
 #include <deque>
 #include <string>
 #include <string_view>
@@ -17,7 +15,7 @@ namespace chat {
 /// after a crash, and monitors the room that let it in: when that one ends, it joins the next, and says there what the
 /// other did not answer. If somebody else was there first under its name, it takes one like it: what the person has
 /// written by then is for the room, and not to be taken for a name.
-class session final : public actnet::handler, private actnet::net::timer {
+class session final : public actnet::handler {
  public:
   session(caf::actor_config& cfg, actnet::connection c, caf::actor room);
 
@@ -33,7 +31,6 @@ class session final : public actnet::handler, private actnet::net::timer {
   template <class Message>
   void tell_room(Message message, std::string line);
   void join_room();
-  void on_timer(actnet::net::time_point now) noexcept override;
   void wait();
   void go_on();
   void write(std::string_view line);

@@ -14,6 +14,10 @@ namespace actnet::net {
 
 /// Something that happens once, at a deadline. Its user embeds it (as a member or a base), owns it, and cancels it
 /// before destroying it; the queue only points to it. Like its queue it belongs to one thread.
+///
+/// For code that is the loop's own. An actor has timers of its own (`actnet::hosted_actor::run_after`): what is called
+/// from here is no turn of an actor, so that nothing there could end it, catch what it throws, or tell whose order it
+/// is.
 class timer {
  public:
   timer() = default;
