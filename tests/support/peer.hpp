@@ -85,6 +85,9 @@ class peer {
   /// Sends FIN, or resets if bytes are unread.
   void close() noexcept { socket_.reset(); }
 
+  /// From now on it is the caller's.
+  descriptor release() noexcept { return std::move(socket_); }
+
  private:
   using clock = std::chrono::steady_clock;
 
