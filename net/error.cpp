@@ -51,6 +51,7 @@ std::string_view to_string(errc code) noexcept {
   case errc::too_long: return "longer than allowed";
   case errc::would_block_the_loop: return "a call that waits may not be made in the thread of a loop";
   case errc::bad_frame: return "not a frame of the format that was agreed on";
+  case errc::frame_cut: return "a frame before it was called off half sent, and nothing can follow that";
   case errc::wrong_loop: return "the socket lives on another loop than the coroutine";
   case errc::restarting: return "restarting";
   case errc::running: return "still running";

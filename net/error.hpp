@@ -57,6 +57,7 @@ enum class errc : std::uint8_t {
   too_long,             ///< What was asked for does not end within its maximum.
   would_block_the_loop, ///< A call that waits, from the thread of a loop.
   bad_frame,            ///< Not a frame of the format that was agreed on.
+  frame_cut,            ///< Part of a frame was sent and its rest called off: nothing sensible can follow.
   wrong_loop,           ///< A coroutine may use only the sockets of its own loop.
   // -- of supervisors and their children
   restarting,      ///< The child ended and is about to be started again.

@@ -350,8 +350,12 @@ class [[nodiscard]] first_of {
     bool await_suspend(std::coroutine_handle<Promise> who) {
       suspend(who);
       begin(std::index_sequence_for<As...>{});
-      suspended_ = !over();
-      return suspended_;
+      if (over())
+        return false;
+      // The first that ends goes on here at once: what it brings is never on its way with nobody to put it back.
+      for (auto& branch : branches_)
+        branch.frame().promise().run_by(actor(), who);
+      return true;
     }
     outcome await_resume() {
       resumed();
@@ -392,20 +396,18 @@ class [[nodiscard]] first_of {
       }
       call_off_others(I);
     }
-    /// Before any of them goes on: what it has by then stays for the next that asks.
+    /// Before any of them goes on: what it has by then stays for the next that asks. The last one first, so that what
+    /// they put back lies as it came.
     void call_off_others(std::size_t winner) {
-      for (std::size_t i = 0; i < sizeof...(As); ++i)
+      for (auto i = sizeof...(As); i-- > 0;)
         if (i != winner)
           branches_[i] = {};
-      if (suspended_)
-        resume_soon();
     }
 
     std::tuple<As...> all_;
     task<> branches_[sizeof...(As)];
     std::optional<outcome> first_;
     std::exception_ptr thrown_;
-    bool suspended_ = false;
   };
 
   awaiter operator co_await() && noexcept { return awaiter{std::move(all_)}; }

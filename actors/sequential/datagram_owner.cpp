@@ -71,6 +71,14 @@ void datagram_owner::took(received_datagram datagram) {
   who.succeed(std::move(datagram));
 }
 
+/// It came before all that waits here, and goes to whoever has been waiting meanwhile.
+void datagram_owner::put_back(received_datagram datagram) {
+  if (receiving_.empty())
+    there_.push_front(std::move(datagram));
+  else
+    took(std::move(datagram));
+}
+
 void datagram_owner::refuse_all(const caf::error& cause) {
   closed_ = true;
   ended_with_ = cause;
@@ -128,6 +136,7 @@ void receive_operation::begin() noexcept {
 void receive_operation::succeed(received_datagram datagram) {
   home().loop().timers().cancel(*this);
   if (datagram.payload.size() > max_) {
+    whole_ = datagram;
     datagram.payload = datagram.payload.slice(0, max_);
     datagram.truncated = true;
   }
@@ -151,7 +160,7 @@ void receive_operation::call_off() noexcept {
 
 void receive_operation::undo() noexcept {
   if (outcome_ && *outcome_)
-    owner().there_.push_front(std::move(outcome_->value()));
+    owner().put_back(whole_ ? std::move(*whole_) : std::move(outcome_->value()));
 }
 
 void datagram_command::begin() noexcept {

@@ -13,6 +13,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 
 namespace actnet {
 
@@ -57,6 +58,7 @@ class datagram_owner final : public lean_actor {
   void abort_now(errc cause) override;
 
   void took(received_datagram datagram);
+  void put_back(received_datagram datagram);
   void refuse_all(const caf::error& cause);
 
   datagram_socket socket_;
@@ -130,6 +132,7 @@ class receive_operation final : public operation_of<received_datagram>, private 
 
   caf::strong_actor_ptr owner_;
   std::size_t max_;
+  std::optional<received_datagram> whole_; // what came, if there was not room for all of it
   time_limit within_;
   net::time_point otherwise_;
 };

@@ -111,6 +111,14 @@ void server_owner::take(std::shared_ptr<stream_handle> stream) {
   who.succeed(std::move(stream));
 }
 
+/// It came before all that waits here, and goes to whoever has been waiting meanwhile.
+void server_owner::put_back(std::shared_ptr<stream_handle> stream) {
+  if (refused_ == errc::none && waiting_.empty())
+    there_.push_front(std::move(stream));
+  else
+    take(std::move(stream));
+}
+
 void server_owner::want(accept_operation& who) {
   if (refused_ != errc::none) {
     who.fail(refused_);
@@ -202,7 +210,7 @@ void accept_operation::call_off() noexcept {
 
 void accept_operation::undo() noexcept {
   if (outcome_ && *outcome_)
-    owner().there_.push_front(std::move(outcome_->value()));
+    owner().put_back(std::move(outcome_->value()));
 }
 
 void close_server_operation::begin() noexcept {

@@ -46,6 +46,7 @@ class server_owner final : public lean_actor {
 
   static void arrived(const caf::strong_actor_ptr& self, std::shared_ptr<stream_handle> stream) noexcept;
   void take(std::shared_ptr<stream_handle> stream);
+  void put_back(std::shared_ptr<stream_handle> stream);
   void want(accept_operation& who);
   void refuse_all(errc cause);
 

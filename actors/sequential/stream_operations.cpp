@@ -40,7 +40,7 @@ void read_operation::on_pulled(net::bytes payload, std::error_code cause) noexce
 void read_operation::undo() noexcept {
   if (pull::what == kind::peek || !outcome_)
     return;
-  auto bytes = *outcome_ ? outcome_->value() : partial_of(outcome_->error());
+  auto bytes = !pull::taken.empty() ? pull::taken : *outcome_ ? outcome_->value() : partial_of(outcome_->error());
   if (!bytes.empty())
     connection().put_back(std::move(bytes));
 }

@@ -34,6 +34,7 @@ struct write_item {
   std::uint64_t sent = 0;            ///< How much of payload or file is in the kernel's send buffer.
   write_item* next = nullptr;
   kind what = kind::bytes;
+  bool is_frame = false;     ///< Of use to the peer only as a whole.
   errc refusal = errc::none; ///< Why it never got into the queue; for whoever refused it.
 };
 
@@ -61,6 +62,9 @@ class write_queue {
 
   /// Payload bytes that are not sent yet; those of files are not counted.
   std::size_t size_bytes() const noexcept { return size_bytes_; }
+
+  /// The item that is to be sent from next, or null.
+  write_item* front() const noexcept { return first_; }
 
   /// Whether the front is an empty item.
   bool at_mark() const noexcept { return first_ && first_->what == write_item::kind::bytes && first_->payload.empty(); }

@@ -114,7 +114,9 @@ errc connection::refusal() const noexcept {
   }
   if (abort_asked_)
     return errc::closed;
-  return finish_queued_ ? errc::finished : errc::none;
+  if (finish_queued_)
+    return errc::finished;
+  return cut_ ? errc::frame_cut : errc::none;
 }
 
 void connection::write(write_item& item) noexcept {
@@ -145,12 +147,20 @@ bool connection::withdraw(write_item& item, errc cause) noexcept {
     return false;
   give_back(item);
   refuse(item, cause);
+  if (!item.is_frame || item.sent == 0)
+    return true;
+  cut_ = true;
+  for (auto next = queue_.front(); next && next->what != write_item::kind::finish; next = queue_.front()) {
+    queue_.remove(*next);
+    give_back(*next);
+    refuse(*next, errc::frame_cut);
+  }
   return true;
 }
 
 void connection::finish(write_item& item) noexcept {
   item.what = write_item::kind::finish;
-  if (const auto cause = refusal(); cause != errc::none) {
+  if (const auto cause = refusal(); cause != errc::none && cause != errc::frame_cut) {
     refuse(item, cause);
     return;
   }

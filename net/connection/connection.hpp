@@ -180,7 +180,9 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void refuse(write_item& item) noexcept;
 
   /// Calls off a write, flush or file that is queued: what of it is not sent never will be, and its outcome is `cause`.
-  /// Returns whether it was queued.
+  /// If a part of a frame was sent, this is the end of what can be: all other writes, those that are queued and those
+  /// to come, fail with `frame_cut`; `finish` and `close` still tell the peer that nothing follows. Returns whether it
+  /// was queued.
   bool withdraw(write_item& item, errc cause) noexcept;
 
   /// Queues the end of our side; `item.what` becomes finish.
@@ -202,7 +204,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void pull(net::pull& what);
   /// Forgets a pull without an outcome; what came for it stays. Returns whether it was queued.
   bool withdraw(net::pull& what) noexcept;
-  /// Bytes that a pull got and nobody looked at: the next read gets them.
+  /// All that a pull took (`pull::taken`, or else its payload) and nobody looked at: the next read gets it.
   void put_back(bytes payload);
   /// From now on nothing is delivered, as after a pull.
   void read_on_demand();
@@ -212,7 +214,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void set_framing(std::optional<framing> how, bool only_reads = false);
   /// What is to be made of each write, for whoever queues them; null: nothing.
   const framing* write_framing() const noexcept;
-  /// An item that was reserved gets another payload, before it is written.
+  /// An item that was reserved gets another payload, the frame that is made of it, before it is written.
   void replace_payload(write_item& item, bytes payload) noexcept;
   /// Ends a reserved item unwritten, with that cause.
   void reject(write_item& item, errc cause) noexcept;
@@ -324,6 +326,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   bool abort_asked_ : 1 = false;
   bool passed_high_ : 1 = false;
   bool noted_ : 1 = false; // there is more to look at than `direct_`
+  bool cut_ : 1 = false;   // a frame was called off when part of it was sent
   time_point last_activity_{};
   time_point last_sent_{}; // progress of the queue
   time_point deadline_ = time_point::max();

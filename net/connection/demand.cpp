@@ -58,6 +58,7 @@ const framing* connection::write_framing() const noexcept {
 void connection::replace_payload(write_item& item, bytes payload) noexcept {
   give_back(item);
   item.payload = std::move(payload);
+  item.is_frame = true;
   if (item.payload.empty())
     marks_.add_here(1);
   else

@@ -155,10 +155,16 @@ bool pull_reader::finish_front(time_point now, bool may_be_late) {
     return false;
   auto& front = pop();
   front_since_ = now;
-  buffer_.drop(is.before);
-  auto payload = is.shown == is.taken ? buffer_.take(is.taken) : buffer_.peek(is.shown);
-  if (is.shown != is.taken)
-    buffer_.drop(is.taken);
+  const auto all = is.before + is.taken;
+  bytes payload;
+  if (is.shown == all) {
+    payload = buffer_.take(all);
+  } else if (all == 0) {
+    payload = buffer_.peek(is.shown);
+  } else { // without the delimiter, or the frame's header
+    front.taken = buffer_.take(all);
+    payload = is.shown > 0 ? front.taken.slice(is.before, is.shown) : bytes{};
+  }
   front.on_pulled(std::move(payload), is.cause);
   return true;
 }

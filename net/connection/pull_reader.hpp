@@ -55,6 +55,7 @@ struct pull : pull_place {
   bytes delimiter;                         ///< 1 to `delimiter_max` bytes.
   duration gap{0};                         ///< Of `quiet`.
   time_point deadline = time_point::max(); ///< Bytes that are there already are never too late.
+  bytes taken;                             ///< With an outcome whose payload is only a part of them (see `put_back`).
 
   static constexpr std::size_t size_max = std::size_t{1} << 31;
   static constexpr std::size_t delimiter_max = 256;
@@ -75,8 +76,11 @@ class pull_reader {
   bool withdraw(pull& what) noexcept;
 
   void feed(bytes payload, time_point now);
-  /// Bytes that a pull got and nobody looked at.
-  void put_back(bytes payload) { buffer_.put_back(std::move(payload)); }
+  /// All that a pull took and nobody looked at, in the order opposite to that of taking: `taken`, or else the payload.
+  void put_back(bytes payload) {
+    buffer_.put_back(std::move(payload));
+    searched_ = 0;
+  }
   /// Nothing more comes: the end of the stream, or what broke it off. The first call counts.
   void end(std::error_code cause) noexcept;
   /// The stream is given up on this side: from now on it is `closed`, and what nobody has taken is gone.

@@ -26,11 +26,13 @@ struct noted_pull final : pull {
   void on_pulled(bytes payload, std::error_code why) noexcept override {
     ++outcomes;
     got = payload.view();
+    all = taken.empty() ? payload : taken;
     cause = why;
   }
 
   int outcomes = 0;
   std::string got;
+  bytes all; // that it took
   std::error_code cause;
 };
 
@@ -274,6 +276,77 @@ TEST_CASE("a pull that is withdrawn leaves its bytes to the next") {
   CHECK(said(gone) == "waits");
   s.reader.put_back(bytes::copy("ab"));
   CHECK(said(s.queue(of(pull::kind::some, 5))) == "'ab'");
+}
+
+TEST_CASE("whatever a pull took can be put back, also what of it was not shown") {
+  struct sample {
+    pull::kind what;
+    std::size_t size;
+    std::string_view shown;
+    std::optional<net::framing> frames = {};
+    std::string_view delimiter = {};
+    bool keep = true;
+  };
+  using namespace std::string_view_literals;
+  using kind = pull::kind;
+  const auto text = "\3abc\n--xy\n"sv;
+  const auto zero = "\0\0\0rest"sv;
+  const auto long_varint = "\x83\0abc"sv; // one byte would do
+  const auto header_too = "h\2abc"sv;
+  struct trace {
+    std::string_view text;
+    sample of;
+  };
+  const trace traces[] = {
+      {text, {kind::some, 3, "\3ab"}},
+      {text, {kind::exactly, 5, "\3abc\n"}},
+      {text, {kind::quiet, 2, "\3a"}},
+      {text, {kind::to_end, 100, text}},
+      {text, {kind::exactly, 100, text}}, // the end comes before
+      {text, {kind::until, 100, "\3abc\n--", {}, "--"}},
+      {text, {kind::until, 100, "\3abc\n", {}, "--", false}},
+      {text, {kind::until, 100, "\3abc", {}, "\n", false}},
+      {"\nab"sv, {kind::until, 100, "", {}, "\n", false}},
+      {text, {kind::frame, 0, "\3abc", net::framing::line()}},
+      {"\nab"sv, {kind::frame, 0, "", net::framing::line()}},
+      {text, {kind::frame, 0, "\3abc\n", net::framing::delimiter("--")}},
+      {text, {kind::frame, 0, "\3abc", net::framing::fixed(4)}},
+      {text, {kind::frame, 0, "abc", net::framing::package(1)}},
+      {zero, {kind::frame, 0, "", net::framing::package(3)}},
+      {text, {kind::frame, 0, "abc", net::framing::varint()}},
+      {long_varint, {kind::frame, 0, "abc", net::framing::varint()}},
+      {header_too, {kind::frame, 0, "h\2ab", net::framing::length_prefix({.width = 1, .offset = 1})}},
+      {text, {kind::frame, 0, text, net::framing::fixed(100)}}, // the end comes before
+  };
+  for (const auto& [all, how] : traces)
+    for (const auto byte_by_byte : {false, true}) {
+      CAPTURE(static_cast<int>(how.what), how.shown, byte_by_byte);
+      reader_stage s;
+      s.reader.set_framing(how.frames);
+      for (std::size_t i = 0; i < all.size(); i += byte_by_byte ? 1 : all.size())
+        s.feed(all.substr(i, byte_by_byte ? 1 : all.size()));
+      s.end();
+      auto made = of(how.what, how.size);
+      made->delimiter = bytes::copy(how.delimiter);
+      made->keep_delimiter = how.keep;
+      auto& p = s.queue(std::move(made));
+      CHECK(p.got == how.shown);
+      CHECK(s.reader.unread_bytes() == all.size() - p.all.size());
+      s.reader.put_back(std::exchange(p.all, {}));
+      CHECK(s.queue(of(kind::to_end, 100)).got == all);
+    }
+}
+
+TEST_CASE("what is put back is searched for a delimiter, too") {
+  reader_stage s;
+  s.feed("a\nb");
+  auto& first = s.queue(line());
+  auto& next = s.queue(line());
+  CHECK(said(first) == "'a'");
+  CHECK(said(next) == "waits"); // and has looked at the b
+  s.reader.put_back(std::exchange(first.all, {}));
+  s.reader.serve(s.now, false);
+  CHECK(said(next) == "'a'");
 }
 
 TEST_CASE("a delimiter of many bytes is found across any feed, also after a search that found only its beginning") {

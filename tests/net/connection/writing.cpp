@@ -200,4 +200,53 @@ TEST_CASE("room in the queue can be reserved from many threads, exactly to the m
   CHECK(granted == 1'000);
 }
 
+TEST_CASE("a frame that is called off half sent is the last thing that is written, and the peer is told the end") {
+  stage on;
+  auto& s = on.open({}, true, {.receive_buffer_bytes = 4'096}, 4'096);
+  const auto whole = GENERATE(false, true);
+  auto& cut = s.write(coded(1'000'000), 1);
+  cut.is_frame = !whole;
+  on.settle();
+  REQUIRE(cut.sent > 0);
+  const auto went = static_cast<std::size_t>(cut.sent);
+  s.write(text("waits behind it"), 2);
+  s.flush(3);
+  REQUIRE(s.near.withdraw(cut, errc::timed_out));
+  s.write(text("comes later"), 4);
+  s.flush(5);
+  const auto finishes = GENERATE(false, true);
+  if (finishes)
+    s.finish(6);
+  else
+    s.near.close();
+  std::string got;
+  REQUIRE(on.pump_until([&] { return !drain(s.far, got); }));
+  CHECK(s.outcome_of(1)->cause == errc::timed_out);
+  CHECK(s.outcome_of(1)->sent == went);
+  const auto expected = whole ? std::error_code{} : make_error_code(errc::frame_cut);
+  for (const std::uint64_t each : {2, 3, 4, 5}) {
+    REQUIRE(s.outcome_of(each));
+    CHECK(s.outcome_of(each)->cause == expected);
+  }
+  CHECK(got.size() == went + (whole ? std::string{"waits behind itcomes later"}.size() : 0));
+  if (finishes)
+    CHECK_FALSE(s.outcome_of(6)->cause);
+  s.far.finish();
+  REQUIRE(on.pump_until_closed(s));
+  CHECK(s.near.queued_bytes() == 0);
+}
+
+TEST_CASE("a frame that is called off before any of it was sent leaves the others as they are") {
+  stage on;
+  auto& s = on.open();
+  auto& first = s.write(text("first"), 1);
+  auto& second = s.write(text("second"), 2);
+  first.is_frame = second.is_frame = true;
+  REQUIRE(s.near.withdraw(first, errc::cancelled));
+  on.settle();
+  CHECK(s.outcome_of(1)->cause == errc::cancelled);
+  CHECK_FALSE(s.outcome_of(2)->cause);
+  CHECK(s.far.read_exactly(6) == "second");
+}
+
 } // namespace actnet::test
