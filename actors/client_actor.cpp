@@ -49,7 +49,7 @@ void client_actor::connect(const net::endpoint& remote, std::chrono::millisecond
   remote_ = remote;
   give_up_at_.reset();
   if (deadline.count() > 0)
-    give_up_at_ = net::later(home().loop().now(), deadline);
+    give_up_at_ = home().loop().deadline_in(deadline);
   attempt();
 }
 
@@ -211,7 +211,7 @@ void client_actor::drain_for(std::chrono::milliseconds deadline) {
   birth_.options.reconnect.reset();
   (void)call_off(errc::cancelled);
   draining_ = true;
-  home().loop().timers().arm(*this, net::later(home().loop().now(), deadline));
+  home().loop().timers().arm(*this, home().loop().deadline_in(deadline));
   finish_if_done();
 }
 

@@ -60,7 +60,7 @@ void connection::set_options(socket_options options) const {
   tell(stream::set_options{std::move(options)});
 }
 
-void connection::set_deadline(std::chrono::nanoseconds from_now) const {
+void connection::set_deadline(net::timeout from_now) const {
   tell(stream::set_deadline{from_now});
 }
 

@@ -38,7 +38,7 @@ class connection : public handle {
   void stop_reading() const;
   void set_options(socket_options options) const;
   /// Zero: none.
-  void set_deadline(std::chrono::nanoseconds from_now) const;
+  void set_deadline(net::timeout from_now) const;
   void set_idle_timeout(std::chrono::milliseconds timeout) const;
   void set_owner(caf::actor owner) const;
   /// `received` is a frame from now on, and each write one (unless only reads are to be); none: bytes again.

@@ -322,12 +322,12 @@ class connection_actor::pull_command final : public net::pull {
 bool connection_actor::take_pull(caf::mailbox_element& command) {
   using kind = net::pull::kind;
   auto& content = command.content();
-  const auto ask = [&](kind what, std::uint64_t size, std::chrono::nanoseconds within) {
+  const auto ask = [&](kind what, std::uint64_t size, net::timeout within) {
     auto made = std::make_unique<pull_command>(*this, command);
     made->what = what;
     made->size = static_cast<std::size_t>(size);
     if (within.count() > 0)
-      made->deadline = net::later(home().loop().now(), within);
+      made->deadline = home().loop().deadline_in(within);
     return made;
   };
   std::unique_ptr<pull_command> made;
@@ -386,7 +386,7 @@ void connection_actor::on_message(caf::mailbox_element& command) {
         failed = make_error(done.error());
   } else if (content.match_elements<stream::set_deadline>()) {
     const auto in = content.get_as<stream::set_deadline>(0).from_now;
-    stream_.set_deadline(in.count() > 0 ? std::optional{net::later(home().loop().now(), in)} : std::nullopt);
+    stream_.set_deadline(in.count() > 0 ? std::optional{home().loop().deadline_in(in)} : std::nullopt);
   } else if (content.match_elements<stream::set_idle_timeout>()) {
     stream_.set_idle_timeout(content.get_as<stream::set_idle_timeout>(0).timeout);
   } else if (content.match_elements<stream::set_owner>()) {
@@ -606,7 +606,7 @@ stream::info connection_actor::describe() {
   info.reading_paused = stream_.reading_paused();
   info.starved = stream_.starved();
   if (const auto deadline = stream_.deadline())
-    info.deadline_in = *deadline - home().loop().now();
+    info.deadline_in = *deadline - home().loop().time().now();
   info.last_error = make_error(stream_.last_error());
   if (auto peer = socket.credentials())
     info.credentials = *peer;

@@ -586,7 +586,7 @@ void datagram_actor::on_down_message(const caf::strong_actor_ptr& source, const 
 /// Sends what is queued, for so long at the most.
 void datagram_actor::close_within(std::chrono::milliseconds deadline) noexcept {
   closing_ = true;
-  const auto until = net::later(home().loop().now(), deadline);
+  const auto until = home().loop().deadline_in(deadline);
   if (!armed() || until < timer::deadline())
     home().loop().timers().arm(*this, until);
   defer();

@@ -43,6 +43,12 @@ typename Inspector::result_type inspect(Inspector& f, bytes& x) {
       [](bytes& b, const std::string& s) { b = bytes::copy(s); });
 }
 
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, timeout& x) {
+  return actnet::detail::inspect_as(
+      f, x, [](timeout t) { return duration{t}; }, [](timeout& t, duration d) { t = d; });
+}
+
 /// As numbers.
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, peer_credentials& x) {

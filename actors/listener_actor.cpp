@@ -295,7 +295,7 @@ void listener_actor::stop() noexcept {
 }
 
 void listener_actor::begin_drain(std::chrono::milliseconds deadline) noexcept {
-  const auto until = net::later(home().loop().now(), deadline);
+  const auto until = home().loop().deadline_in(deadline);
   drain_until_ = drain_until_ ? std::min(*drain_until_, until) : until;
   draining_ = true;
   if (deadline.count() <= 0) {
@@ -326,7 +326,7 @@ void listener_actor::stand_down_within(std::chrono::milliseconds deadline) noexc
     send(each, caf::make_message_id(), stand_down{deadline});
   if (is_leader()) {
     draining_ = true;
-    drain_until_ = net::later(home().loop().now(), deadline);
+    drain_until_ = home().loop().deadline_in(deadline);
     home().loop().timers().arm(*this, *drain_until_);
     end_connections(plan_->all, plan_->count, &connection_actor::close);
   }

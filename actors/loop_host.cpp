@@ -95,7 +95,7 @@ void loop_host::end_if_empty() noexcept {
 
 void loop_host::abort_all(std::chrono::milliseconds patience) noexcept {
   ends_when_empty_ = stopping_ = true;
-  loop_->timers().arm(patience_, loop_->time().now() + patience);
+  loop_->timers().arm(patience_, loop_->deadline_in(patience));
   for_each_lean([](lean_actor& who) { who.abort_now(net::errc::shutting_down); });
   const auto snapshot = hosted_;
   for (auto who : snapshot)

@@ -166,7 +166,7 @@ void main_actor::stop(const program_stop& order) {
   if (order.exit_code != 0)
     exit_code_ = order.exit_code;
   const auto deadline = order.drain_deadline.value_or(drain_deadline_);
-  const auto until = net::later(home()->loop().now(), deadline);
+  const auto until = home()->loop().deadline_in(deadline);
   if (drain_until_ && *drain_until_ <= until)
     return;
   drain_until_ = until;
@@ -187,7 +187,7 @@ void main_actor::say(const std::string& line) const {
 milliseconds main_actor::patience_left() const {
   if (!drain_until_)
     return milliseconds::max();
-  return std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(*drain_until_ - home()->loop().now()));
+  return std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(*drain_until_ - home()->loop().time().now()));
 }
 
 void main_actor::end_if_alone() {

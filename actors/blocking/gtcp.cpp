@@ -26,8 +26,8 @@ net::time_point detail::place::now() const noexcept {
 }
 
 /// The interval of a retry, in the caller's thread: on a loop's timer it would never end if that loop did.
-result<void> detail::way::sleep(net::duration time) {
-  std::this_thread::sleep_for(time);
+result<void> detail::way::sleep(net::timeout time) {
+  std::this_thread::sleep_for(net::duration{time});
   return {};
 }
 
@@ -158,7 +158,7 @@ result<std::uint64_t> send(caf::actor_system& system, endpoint_argument remote, 
 }
 
 result<std::uint64_t> send_with_timeout(caf::actor_system& system, endpoint_argument remote, std::string_view data,
-                                        net::duration within, const retry& again) {
+                                        net::timeout within, const retry& again) {
   return once<std::uint64_t>(system, std::move(remote), within,
                              [&](conn& peer, net::duration left) { return peer.send_with_timeout(data, left, again); });
 }
@@ -170,7 +170,7 @@ result<net::bytes> send_recv(caf::actor_system& system, endpoint_argument remote
 }
 
 result<net::bytes> send_recv_with_timeout(caf::actor_system& system, endpoint_argument remote, std::string_view data,
-                                          std::int64_t length, net::duration within, const retry& again) {
+                                          std::int64_t length, net::timeout within, const retry& again) {
   return once<net::bytes>(system, std::move(remote), within, [&](conn& peer, net::duration left) {
     return peer.send_recv_with_timeout(data, length, left, again);
   });
@@ -183,7 +183,7 @@ result<std::uint64_t> send_pkg(caf::actor_system& system, endpoint_argument remo
 }
 
 result<std::uint64_t> send_pkg_with_timeout(caf::actor_system& system, endpoint_argument remote, std::string_view data,
-                                            net::duration within, const pkg_option& option) {
+                                            net::timeout within, const pkg_option& option) {
   return once<std::uint64_t>(system, std::move(remote), within, [&](conn& peer, net::duration left) {
     return peer.send_pkg_with_timeout(data, left, option);
   });
@@ -196,7 +196,7 @@ result<net::bytes> send_recv_pkg(caf::actor_system& system, endpoint_argument re
 }
 
 result<net::bytes> send_recv_pkg_with_timeout(caf::actor_system& system, endpoint_argument remote,
-                                              std::string_view data, net::duration within, const pkg_option& option) {
+                                              std::string_view data, net::timeout within, const pkg_option& option) {
   return once<net::bytes>(system, std::move(remote), within, [&](conn& peer, net::duration left) {
     return peer.send_recv_pkg_with_timeout(data, left, option);
   });

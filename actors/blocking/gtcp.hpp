@@ -58,7 +58,7 @@ struct way {
   static T outcome(task<T> ended) {
     return std::move(ended).get();
   }
-  static result<void> sleep(net::duration time);
+  static result<void> sleep(net::timeout time);
 
   static result<sequential::gtcp::basic_conn<way>> connect(caf::actor_system& system, endpoint_argument remote,
                                                            time_limit within = sequential::gtcp::connect_timeout);
@@ -73,8 +73,8 @@ using conn = sequential::gtcp::basic_conn<detail::way>;
 /// Any thread may take a connection; each connection is one thread's at a time. It goes before the system.
 class pool : public sequential::gtcp::basic_pool<detail::way> {
  public:
-  explicit pool(caf::actor_system& system, net::duration connect_within = sequential::gtcp::connect_timeout,
-                net::duration idle_time = sequential::gtcp::pool_idle_time)
+  explicit pool(caf::actor_system& system, net::timeout connect_within = sequential::gtcp::connect_timeout,
+                net::timeout idle_time = sequential::gtcp::pool_idle_time)
       : basic_pool(system, connect_within, idle_time) {}
 };
 
@@ -135,19 +135,19 @@ class server {
 result<std::uint64_t> send(caf::actor_system& system, endpoint_argument remote, std::string_view data,
                            const retry& again = {});
 result<std::uint64_t> send_with_timeout(caf::actor_system& system, endpoint_argument remote, std::string_view data,
-                                        net::duration within, const retry& again = {});
+                                        net::timeout within, const retry& again = {});
 result<net::bytes> send_recv(caf::actor_system& system, endpoint_argument remote, std::string_view data,
                              std::int64_t length, const retry& again = {});
 result<net::bytes> send_recv_with_timeout(caf::actor_system& system, endpoint_argument remote, std::string_view data,
-                                          std::int64_t length, net::duration within, const retry& again = {});
+                                          std::int64_t length, net::timeout within, const retry& again = {});
 result<std::uint64_t> send_pkg(caf::actor_system& system, endpoint_argument remote, std::string_view data,
                                const pkg_option& option = {});
 result<std::uint64_t> send_pkg_with_timeout(caf::actor_system& system, endpoint_argument remote, std::string_view data,
-                                            net::duration within, const pkg_option& option = {});
+                                            net::timeout within, const pkg_option& option = {});
 result<net::bytes> send_recv_pkg(caf::actor_system& system, endpoint_argument remote, std::string_view data,
                                  const pkg_option& option = {});
 result<net::bytes> send_recv_pkg_with_timeout(caf::actor_system& system, endpoint_argument remote,
-                                              std::string_view data, net::duration within,
+                                              std::string_view data, net::timeout within,
                                               const pkg_option& option = {});
 
 } // namespace actnet::blocking::gtcp

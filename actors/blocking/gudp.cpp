@@ -75,7 +75,7 @@ result<net::bytes> send_recv(caf::actor_system& system, endpoint_argument remote
 }
 
 result<net::bytes> send_recv_with_timeout(caf::actor_system& system, endpoint_argument remote, std::string_view data,
-                                          std::size_t max, net::duration within, const retry& again) {
+                                          std::size_t max, net::timeout within, const retry& again) {
   auto peer = conn::connect(system, std::move(remote));
   if (!peer)
     return failed(peer.error());

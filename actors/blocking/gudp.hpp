@@ -75,6 +75,6 @@ result<void> send(caf::actor_system& system, endpoint_argument remote, std::stri
 result<net::bytes> send_recv(caf::actor_system& system, endpoint_argument remote, std::string_view data,
                              std::size_t max = recv_buffer_bytes, const retry& again = {});
 result<net::bytes> send_recv_with_timeout(caf::actor_system& system, endpoint_argument remote, std::string_view data,
-                                          std::size_t max, net::duration within, const retry& again = {});
+                                          std::size_t max, net::timeout within, const retry& again = {});
 
 } // namespace actnet::blocking::gudp

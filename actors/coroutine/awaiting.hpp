@@ -128,12 +128,12 @@ class [[nodiscard]] pending {
 
 class [[nodiscard]] sleeping {
  public:
-  explicit sleeping(net::duration time) noexcept : time_(time) {}
+  explicit sleeping(net::timeout time) noexcept : time_(time) {}
   explicit sleeping(net::time_point until) noexcept : until_(until) {}
 
   class awaiter final : public resumption, private net::timer {
    public:
-    awaiter(net::duration time, std::optional<net::time_point> until) noexcept : time_(time), until_(until) {}
+    awaiter(net::timeout time, std::optional<net::time_point> until) noexcept : time_(time), until_(until) {}
     ~awaiter() override {
       if (timers_)
         timers_->cancel(*this);
@@ -144,14 +144,14 @@ class [[nodiscard]] sleeping {
       suspend(who);
       auto& loop = actor().home().loop();
       timers_ = &loop.timers();
-      timers_->arm(*this, until_ ? *until_ : net::later(loop.now(), time_));
+      timers_->arm(*this, until_ ? *until_ : loop.deadline_in(time_));
     }
     void await_resume() noexcept { resumed(); }
 
    private:
     void on_timer(net::time_point) noexcept override { resume_soon(); }
 
-    net::duration time_;
+    net::timeout time_;
     std::optional<net::time_point> until_;
     net::timer_queue* timers_ = nullptr;
   };
@@ -159,14 +159,13 @@ class [[nodiscard]] sleeping {
   awaiter operator co_await() && noexcept { return awaiter{time_, until_}; }
 
  private:
-  net::duration time_{0};
+  net::timeout time_;
   std::optional<net::time_point> until_;
 };
 
 /// `co_await sleep(1s)`: other coroutines and actors run meanwhile.
-template <class Rep, class Period>
-sleeping sleep(std::chrono::duration<Rep, Period> time) {
-  return sleeping{std::chrono::duration_cast<net::duration>(time)};
+inline sleeping sleep(net::timeout time) {
+  return sleeping{time};
 }
 inline sleeping sleep_until(net::time_point when) {
   return sleeping{when};
@@ -425,8 +424,8 @@ first_of<As...> when_any(As... all) {
 }
 
 /// `co_await within(1s, peer.read_line())`: nothing if that took longer.
-template <class Rep, class Period, class A>
-task<std::optional<detail::kept<A>>> within(std::chrono::duration<Rep, Period> time, A what) {
+template <class A>
+task<std::optional<detail::kept<A>>> within(net::timeout time, A what) {
   auto first = co_await when_any(std::move(what), sleep(time));
   if (first.index() == 1)
     co_return std::nullopt;

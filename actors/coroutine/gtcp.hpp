@@ -51,7 +51,7 @@ struct way {
   static task<T> outcome(task<T> begun) {
     return begun;
   }
-  static auto sleep(net::duration time) { return coroutine::sleep(time); }
+  static auto sleep(net::timeout time) { return coroutine::sleep(time); }
 
   static task<result<sequential::gtcp::basic_conn<way>>> connect(endpoint_argument remote,
                                                                  time_limit within = sequential::gtcp::connect_timeout);
@@ -80,8 +80,8 @@ inline task<result<conn>> detail::way::adopt(int descriptor) {
 /// For the coroutines of one loop, where its connections live.
 class pool : public sequential::gtcp::basic_pool<detail::way> {
  public:
-  explicit pool(net::duration connect_within = sequential::gtcp::connect_timeout,
-                net::duration idle_time = sequential::gtcp::pool_idle_time)
+  explicit pool(net::timeout connect_within = sequential::gtcp::connect_timeout,
+                net::timeout idle_time = sequential::gtcp::pool_idle_time)
       : basic_pool(detail::place{}, connect_within, idle_time) {}
 };
 
@@ -182,7 +182,7 @@ inline auto send(endpoint_argument remote, std::string_view data, retry again = 
       [data = net::bytes::copy(data), again](conn& peer, net::duration) { return peer.send(data, again); });
 }
 
-inline auto send_with_timeout(endpoint_argument remote, std::string_view data, net::duration within, retry again = {}) {
+inline auto send_with_timeout(endpoint_argument remote, std::string_view data, net::timeout within, retry again = {}) {
   return detail::once<std::uint64_t>(std::move(remote), within,
                                      [data = net::bytes::copy(data), again](conn& peer, net::duration left) {
                                        return peer.send_with_timeout(data, left, again);
@@ -197,7 +197,7 @@ inline auto send_recv(endpoint_argument remote, std::string_view data, std::int6
 }
 
 inline auto send_recv_with_timeout(endpoint_argument remote, std::string_view data, std::int64_t length,
-                                   net::duration within, retry again = {}) {
+                                   net::timeout within, retry again = {}) {
   return detail::once<net::bytes>(std::move(remote), within,
                                   [data = net::bytes::copy(data), length, again](conn& peer, net::duration left) {
                                     return peer.send_recv_with_timeout(data, length, left, again);
@@ -210,7 +210,7 @@ inline auto send_pkg(endpoint_argument remote, std::string_view data, pkg_option
       [data = net::bytes::copy(data), option](conn& peer, net::duration) { return peer.send_pkg(data, option); });
 }
 
-inline auto send_pkg_with_timeout(endpoint_argument remote, std::string_view data, net::duration within,
+inline auto send_pkg_with_timeout(endpoint_argument remote, std::string_view data, net::timeout within,
                                   pkg_option option = {}) {
   return detail::once<std::uint64_t>(std::move(remote), within,
                                      [data = net::bytes::copy(data), option](conn& peer, net::duration left) {
@@ -224,7 +224,7 @@ inline auto send_recv_pkg(endpoint_argument remote, std::string_view data, pkg_o
       [data = net::bytes::copy(data), option](conn& peer, net::duration) { return peer.send_recv_pkg(data, option); });
 }
 
-inline auto send_recv_pkg_with_timeout(endpoint_argument remote, std::string_view data, net::duration within,
+inline auto send_recv_pkg_with_timeout(endpoint_argument remote, std::string_view data, net::timeout within,
                                        pkg_option option = {}) {
   return detail::once<net::bytes>(std::move(remote), within,
                                   [data = net::bytes::copy(data), option](conn& peer, net::duration left) {

@@ -151,7 +151,7 @@ inline auto send_recv(endpoint_argument remote, std::string_view data, std::size
 }
 
 inline auto send_recv_with_timeout(endpoint_argument remote, std::string_view data, std::size_t max,
-                                   net::duration within, retry again = {}) {
+                                   net::timeout within, retry again = {}) {
   return detail::once<net::bytes>(std::move(remote), [data = std::string{data}, max, within, again](conn& peer) {
     return peer.send_recv_with_timeout(data, max, within, again);
   });

@@ -33,7 +33,7 @@ class deadlines {
   void set_deadline(net::time_point at) noexcept { read_ = write_ = at; }
   void reset_deadline() noexcept { set_deadline(net::time_point::max()); }
   /// The same as `set_deadline`, for so long from now on.
-  void timeout_after(net::duration time) noexcept { set_deadline(net::later(time_->now(), time)); }
+  void timeout_after(net::timeout time) noexcept { set_deadline(net::later(time_->now(), time)); }
   void timeout_after(net::time_point at) noexcept { set_deadline(at); }
 
   /// By the clock of its loop, which deadlines are of. Any thread.
@@ -99,7 +99,7 @@ class basic_stream : public deadlines {
   /// Without the line feed.
   auto read_line(std::size_t max = line_max, time_limit within = {}) { return pull(read_request::line(max), within); }
   auto read_to_end(std::size_t max, time_limit within = {}) { return pull({read_request::kind::to_end, max}, within); }
-  auto read_quiet(net::duration gap, std::size_t max = quiet_max, time_limit within = {}) {
+  auto read_quiet(net::timeout gap, std::size_t max = quiet_max, time_limit within = {}) {
     return pull(read_request::quiet(gap, max), within);
   }
   /// The bytes stay.

@@ -18,13 +18,14 @@ connect_operation::connect_operation(loop_host& home, endpoint_argument remote, 
 }
 
 void connect_operation::begin() noexcept {
-  const auto now = home_.loop().now();
+  auto& loop = home_.loop();
   using std::chrono::milliseconds;
-  const auto by_default = options_.deadline.count() > 0 ? net::later(now, options_.deadline) : net::time_point::max();
-  const auto until = within_.resolve(now, by_default);
+  const auto by_default = options_.deadline.count() > 0 ? loop.deadline_in(options_.deadline) : net::time_point::max();
+  const auto until = within_.resolve(loop, by_default);
+  const auto left = until - std::min(until, loop.time().now());
   options_.deadline = until == net::time_point::max()
                           ? milliseconds{0}
-                          : std::max(milliseconds{1}, std::chrono::ceil<milliseconds>(until - now));
+                          : std::max(milliseconds{1}, std::chrono::ceil<milliseconds>(left));
   const auto made = owner_ = make_lean<stream_owner>(home_);
   auto& owner = static_cast<stream_owner&>(*made->get());
   owner.connecting_ = this;

@@ -127,7 +127,7 @@ void receive_operation::begin() noexcept {
     fail(from.ended_with_);
     return;
   }
-  const auto until = within_.resolve(home().loop().now(), otherwise_);
+  const auto until = within_.resolve(home().loop(), otherwise_);
   if (until != net::time_point::max())
     home().loop().timers().arm(*this, until);
   from.receiving_.push_back(this);

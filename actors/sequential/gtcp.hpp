@@ -27,11 +27,11 @@ constexpr std::chrono::seconds pool_idle_time{10};
 class retry {
  public:
   retry() = default;
-  explicit retry(std::uint32_t times, net::duration wait = std::chrono::milliseconds{100}) noexcept
+  explicit retry(std::uint32_t times, net::timeout wait = std::chrono::milliseconds{100}) noexcept
       : count(times), interval(wait) {}
 
   std::uint32_t count = 0;
-  net::duration interval = std::chrono::milliseconds{100};
+  net::timeout interval = std::chrono::milliseconds{100};
 };
 
 /// Of `send_pkg` and `recv_pkg`. Both sides need the same header.
@@ -80,7 +80,7 @@ class attempts {
 
   /// Whether there is another one after this error. It is begun after `interval`.
   bool another(const caf::error& cause) noexcept;
-  net::duration interval() const noexcept { return again_.interval; }
+  net::timeout interval() const noexcept { return again_.interval; }
 
  private:
   retry again_;

@@ -64,10 +64,10 @@ class basic_conn {
   /// (`bytes_of`).
   auto send(net::bytes data, retry again = {}) { return sending(std::move(data), again, {}); }
   auto send(std::string_view data, retry again = {}) { return send(net::bytes::copy(data), again); }
-  auto send_with_timeout(net::bytes data, net::duration within, retry again = {}) {
+  auto send_with_timeout(net::bytes data, net::timeout within, retry again = {}) {
     return sending(std::move(data), again, within);
   }
-  auto send_with_timeout(std::string_view data, net::duration within, retry again = {}) {
+  auto send_with_timeout(std::string_view data, net::timeout within, retry again = {}) {
     return send_with_timeout(net::bytes::copy(data), within, again);
   }
 
@@ -78,7 +78,7 @@ class basic_conn {
   /// `length` < 0: waits for a byte, and takes all that comes until none has come for the buffer wait.
   /// `length` = 0: what is there, at once; no bytes if nothing is. At the end of the stream `end_of_stream`.
   auto recv(std::int64_t length, retry again = {}) { return receiving(length, again, {}); }
-  auto recv_with_timeout(std::int64_t length, net::duration within, retry again = {}) {
+  auto recv_with_timeout(std::int64_t length, net::timeout within, retry again = {}) {
     return receiving(length, again, within);
   }
 
@@ -107,10 +107,10 @@ class basic_conn {
     return send_recv(net::bytes::copy(data), length, again);
   }
   /// The timeout covers both halves together.
-  auto send_recv_with_timeout(net::bytes data, std::int64_t length, net::duration within, retry again = {}) {
+  auto send_recv_with_timeout(net::bytes data, std::int64_t length, net::timeout within, retry again = {}) {
     return exchanging(std::move(data), length, again, within);
   }
-  auto send_recv_with_timeout(std::string_view data, std::int64_t length, net::duration within, retry again = {}) {
+  auto send_recv_with_timeout(std::string_view data, std::int64_t length, net::timeout within, retry again = {}) {
     return send_recv_with_timeout(net::bytes::copy(data), length, within, again);
   }
 
@@ -120,10 +120,10 @@ class basic_conn {
   /// nothing was sent. A package of which only a part went leaves the peer out of step: the connection is closed then.
   auto send_pkg(net::bytes data, pkg_option option = {}) { return sending_pkg(std::move(data), option, {}); }
   auto send_pkg(std::string_view data, pkg_option option = {}) { return send_pkg(net::bytes::copy(data), option); }
-  auto send_pkg_with_timeout(net::bytes data, net::duration within, pkg_option option = {}) {
+  auto send_pkg_with_timeout(net::bytes data, net::timeout within, pkg_option option = {}) {
     return sending_pkg(std::move(data), option, within);
   }
-  auto send_pkg_with_timeout(std::string_view data, net::duration within, pkg_option option = {}) {
+  auto send_pkg_with_timeout(std::string_view data, net::timeout within, pkg_option option = {}) {
     return send_pkg_with_timeout(net::bytes::copy(data), within, option);
   }
 
@@ -131,17 +131,17 @@ class basic_conn {
   /// connection is closed, because nothing that follows could be understood. The memory is that of the bytes that have
   /// come, whatever the header says. Between two packages the end is `end_of_stream` without bytes.
   auto recv_pkg(pkg_option option = {}) { return receiving_pkg(option, {}); }
-  auto recv_pkg_with_timeout(net::duration within, pkg_option option = {}) { return receiving_pkg(option, within); }
+  auto recv_pkg_with_timeout(net::timeout within, pkg_option option = {}) { return receiving_pkg(option, within); }
 
   auto send_recv_pkg(net::bytes data, pkg_option option = {}) { return exchanging_pkg(std::move(data), option, {}); }
   auto send_recv_pkg(std::string_view data, pkg_option option = {}) {
     return send_recv_pkg(net::bytes::copy(data), option);
   }
   /// The timeout covers both halves together.
-  auto send_recv_pkg_with_timeout(net::bytes data, net::duration within, pkg_option option = {}) {
+  auto send_recv_pkg_with_timeout(net::bytes data, net::timeout within, pkg_option option = {}) {
     return exchanging_pkg(std::move(data), option, within);
   }
-  auto send_recv_pkg_with_timeout(std::string_view data, net::duration within, pkg_option option = {}) {
+  auto send_recv_pkg_with_timeout(std::string_view data, net::timeout within, pkg_option option = {}) {
     return send_recv_pkg_with_timeout(net::bytes::copy(data), within, option);
   }
 
@@ -151,7 +151,7 @@ class basic_conn {
   void set_recv_deadline(net::time_point at) noexcept { stream_.set_read_deadline(at); }
   void set_send_deadline(net::time_point at) noexcept { stream_.set_write_deadline(at); }
   void reset_deadline() noexcept { stream_.reset_deadline(); }
-  void set_recv_buffer_wait(net::duration wait) noexcept { wait_ = wait; }
+  void set_recv_buffer_wait(net::timeout wait) noexcept { wait_ = wait; }
 
   // -- the rest -------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class basic_pool {
   std::size_t idle() const { return store_->size(); }
 
  protected:
-  basic_pool(typename Way::place from, net::duration connect_within, net::duration idle_time)
+  basic_pool(typename Way::place from, net::timeout connect_within, net::timeout idle_time)
       : store_(std::make_shared<pool_store<Way>>(std::move(from), connect_within, idle_time)) {}
 
  private:

@@ -18,7 +18,7 @@ class pool_store {
  public:
   using stream = basic_stream<typename Way::dialect>;
 
-  pool_store(typename Way::place from, net::duration connect_within, net::duration idle_time)
+  pool_store(typename Way::place from, net::timeout connect_within, net::timeout idle_time)
       : from_(std::move(from)), connect_within_(connect_within), idle_time_(idle_time) {}
 
   auto connect(const net::endpoint& remote) { return from_.connect(remote, connect_within_); }

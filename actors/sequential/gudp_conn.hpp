@@ -59,7 +59,7 @@ class basic_conn {
 
   /// The next datagram, and who sent it; of a longer one than `max` bytes the rest is lost, and `truncated` says so.
   auto recv(std::size_t max = recv_buffer_bytes, retry again = {}) { return receiving(max, again, {}); }
-  auto recv_with_timeout(std::size_t max, net::duration within, retry again = {}) {
+  auto recv_with_timeout(std::size_t max, net::timeout within, retry again = {}) {
     return receiving(max, again, within);
   }
 
@@ -67,7 +67,7 @@ class basic_conn {
   auto send_recv(std::string_view data, std::size_t max = recv_buffer_bytes, retry again = {}) {
     return exchanging(net::bytes::copy(data), max, again, {});
   }
-  auto send_recv_with_timeout(std::string_view data, std::size_t max, net::duration within, retry again = {}) {
+  auto send_recv_with_timeout(std::string_view data, std::size_t max, net::timeout within, retry again = {}) {
     return exchanging(net::bytes::copy(data), max, again, within);
   }
 

@@ -182,7 +182,7 @@ accept_operation::accept_operation(caf::strong_actor_ptr of, time_limit within, 
     : owner_(std::move(of)), within_(within), otherwise_(otherwise) {}
 
 void accept_operation::begin() noexcept {
-  const auto until = within_.resolve(home().loop().now(), otherwise_);
+  const auto until = within_.resolve(home().loop(), otherwise_);
   if (until != net::time_point::max())
     home().loop().timers().arm(*this, until);
   owner().want(*this);

@@ -21,7 +21,7 @@ read_operation::read_operation(caf::strong_actor_ptr of, read_request which, tim
 }
 
 void read_operation::begin() noexcept {
-  pull::deadline = within_.resolve(home().loop().now(), otherwise_);
+  pull::deadline = within_.resolve(home().loop(), otherwise_);
   auto& from = connection();
   // The outcome may come within the call, and whoever waited for it let go of a connection that has ended.
   const caf::strong_actor_ptr held{from.ctrl()};
@@ -54,7 +54,7 @@ write_operation::write_operation(caf::strong_actor_ptr of, std::unique_ptr<net::
     : stream_operation(std::move(of)), file_(std::move(file)), within_(within), otherwise_(otherwise) {}
 
 void write_operation::begin() noexcept {
-  const auto until = within_.resolve(home().loop().now(), otherwise_);
+  const auto until = within_.resolve(home().loop(), otherwise_);
   if (until != net::time_point::max())
     home().loop().timers().arm(*this, until);
   if (file_)

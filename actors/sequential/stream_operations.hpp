@@ -32,7 +32,7 @@ class read_request {
     made.keep_delimiter = false;
     return made;
   }
-  static read_request quiet(net::duration gap, std::size_t max) {
+  static read_request quiet(net::timeout gap, std::size_t max) {
     read_request made{kind::quiet, max};
     made.gap = gap;
     return made;
@@ -42,7 +42,7 @@ class read_request {
   std::size_t size;
   net::bytes delimiter;
   bool keep_delimiter = true;
-  net::duration gap{0};
+  net::timeout gap;
 };
 
 class read_operation final : public stream_operation<net::bytes>, private net::pull {

@@ -40,7 +40,10 @@ class shutdown {
   /// It is told to end (`exit_reason::user_shutdown`; sockets drain), and killed after that time.
   template <class Rep, class Period>
   constexpr shutdown(std::chrono::duration<Rep, Period> within) noexcept
-      : within_(std::chrono::ceil<std::chrono::milliseconds>(within)) {}
+      : within_(net::saturated<std::chrono::milliseconds>(within)) {
+    if (within_ < within_.max() && within_ > within_.min() && within_ < within) // a part of a millisecond
+      ++within_;
+  }
 
   /// It is told to end, and waited for without end.
   static constexpr shutdown infinity() noexcept { return shutdown{std::chrono::milliseconds::max()}; }

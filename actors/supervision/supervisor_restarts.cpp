@@ -53,8 +53,8 @@ void supervisor_actor::order_end(child& which, bool to_be_restarted) {
   else
     send_exit(which.who, caf::exit_reason::user_shutdown);
   if (!how.is_infinite())
-    which.boss_timers().arm(which, net::later(net::later(home()->loop().now(), how.within()),
-                                              which.owns_socket() ? grace : milliseconds{0}));
+    which.boss_timers().arm(
+        which, net::later(home()->loop().deadline_in(how.within()), which.owns_socket() ? grace : milliseconds{0}));
 }
 
 void supervisor_actor::adopt(const orphans& given) {
@@ -218,7 +218,7 @@ void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& 
         set_state(*each, child_state::restarting);
     }
     if ((delay.count() > 0 || did_not_start) && !is_called_off(*failed))
-      home()->loop().timers().arm(*failed, net::later(home()->loop().now(), delay));
+      home()->loop().timers().arm(*failed, home()->loop().deadline_in(delay));
     else
       start_again(failed);
   };

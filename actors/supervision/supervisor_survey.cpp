@@ -30,7 +30,7 @@ class supervisor_actor::survey final : public net::timer, public std::enable_sha
                             [](tree_node& to, const datagram::info& answer) { to.datagrams = answer; });
       ++place;
     }
-    self_.home()->loop().timers().arm(*this, net::later(self_.home()->loop().now(), within));
+    self_.home()->loop().timers().arm(*this, self_.home()->loop().deadline_in(within));
     answered();
   }
 

@@ -8,17 +8,61 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <ratio>
+#include <type_traits>
+#include <utility>
 
 namespace actnet::net {
 
 using time_point = std::chrono::steady_clock::time_point;
 using duration = std::chrono::nanoseconds;
 
-/// The time `wait` after `since`; the latest time there is, if that lies beyond it.
-template <class Rep, class Period>
-time_point later(time_point since, std::chrono::duration<Rep, Period> wait) noexcept {
-  const auto room = std::chrono::duration_cast<std::chrono::duration<Rep, Period>>(time_point::max() - since);
-  return wait >= room ? time_point::max() : since + wait;
+/// `time` in another unit, cut off towards zero, as `std::chrono::duration_cast` does it; but what does not fit becomes
+/// the longest duration there is (292 years in nanoseconds), or the most negative one. No number (NaN) is zero.
+template <class To, class Rep, class Period>
+constexpr To saturated(std::chrono::duration<Rep, Period> time) noexcept {
+  using ratio = std::ratio_divide<Period, typename To::period>;
+  if constexpr (std::is_integral_v<Rep> && ratio::den == 1) {
+    typename To::rep count{};
+    if (__builtin_mul_overflow(time.count(), ratio::num, &count))
+      return time.count() > 0 ? To::max() : To::min();
+    return To{count};
+  } else if constexpr (std::is_integral_v<Rep> && ratio::num == 1) {
+    const auto count = time.count() / static_cast<std::common_type_t<Rep, std::intmax_t>>(ratio::den);
+    return std::in_range<typename To::rep>(count) ? To{static_cast<typename To::rep>(count)} : To::max();
+  } else {
+    const auto count = static_cast<long double>(time.count()) * ratio::num / ratio::den;
+    if (count >= static_cast<long double>(To::max().count()))
+      return To::max();
+    if (count <= static_cast<long double>(To::min().count()))
+      return To::min();
+    return count == count ? To{static_cast<typename To::rep>(count)} : To::zero();
+  }
+}
+
+/// How long something may take, as an argument: any duration, which may be longer than there are nanoseconds for.
+class timeout {
+ public:
+  constexpr timeout() noexcept = default;
+  template <class Rep, class Period>
+  constexpr timeout(std::chrono::duration<Rep, Period> time) noexcept : time_(saturated<duration>(time)) {}
+
+  constexpr operator duration() const noexcept { return time_; }
+  constexpr duration::rep count() const noexcept { return time_.count(); }
+
+  friend constexpr bool operator==(timeout, timeout) noexcept = default;
+
+ private:
+  duration time_{0};
+};
+
+/// The time `wait` after `since` (before it, if that is negative); the latest or the earliest time there is, if that
+/// lies beyond it.
+inline time_point later(time_point since, timeout wait) noexcept {
+  time_point::rep at{};
+  if (__builtin_add_overflow(since.time_since_epoch().count(), wait.count(), &at))
+    return wait.count() > 0 ? time_point::max() : time_point::min();
+  return time_point{time_point::duration{at}};
 }
 
 /// A clock that never goes backwards. Any thread may read it.

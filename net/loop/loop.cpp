@@ -106,16 +106,22 @@ bool loop::in_loop_thread() const noexcept {
 
 void loop::run() {
   adopt_thread();
+  turn_began_ = clock_.coarse_now();
   while (!stopping_.load(std::memory_order_relaxed))
-    run_once(true);
+    round(true);
   block_pool::set_current(nullptr);
 }
 
 bool loop::run_once(bool may_wait) {
   if (!in_loop_thread())
     adopt_thread();
-  served_ = false;
   turn_began_ = clock_.coarse_now();
+  return round(may_wait);
+}
+
+/// `turn_began_` is its beginning, and afterwards its end.
+bool loop::round(bool may_wait) {
+  served_ = false;
   if (first_deferred_) // outside of any turn, such as before the loop ran
     after_turn();
   run_posted();
@@ -138,14 +144,21 @@ bool loop::run_once(bool may_wait) {
       if (const auto next = timers_.next_deadline(); !next)
         wait.reset();
       else if (!clock_.manual())
-        wait = std::max(duration::zero(), *next - clock_.now());
+        wait = *next - std::min(*next, clock_.now());
       else if (*next > clock_.now()) // only a step of the clock can make it due, and a step wakes the backend
         wait.reset();
     }
   }
+  const auto served_before = served_;
+  if (std::exchange(served_, false))
+    after_part(); // what the last turn deferred
   backend_->poll(wait, *this);
+  if (served_)
+    after_part();
+  else
+    turn_began_ = clock_.coarse_now();
   const auto next = timers_.next_deadline();
-  return more || served_ || (next && *next <= now_);
+  return more || served_before || served_ || (next && *next <= now_);
 }
 
 void loop::on_awake(bool waited) noexcept {
@@ -170,10 +183,7 @@ void loop::defer(deferred& work) noexcept {
 
 void loop::after_turn() noexcept {
   served_ = true;
-  const auto ended = clock_.coarse_now();
-  if (ended - turn_began_ > turn_alarm_ && turn_alarm_ > duration::zero())
-    raise_turn_alarm(ended - turn_began_);
-  turn_began_ = ended;
+  after_part();
   ++turn_;
   while (auto work = first_deferred_) {
     first_deferred_ = work->next_;
@@ -182,6 +192,13 @@ void loop::after_turn() noexcept {
     work->queued_ = false; // first: it may defer itself again, and may be gone afterwards
     work->serve();
   }
+}
+
+void loop::after_part() noexcept {
+  const auto ended = clock_.coarse_now();
+  if (ended - turn_began_ > turn_alarm_ && turn_alarm_ > duration::zero())
+    raise_turn_alarm(ended - turn_began_);
+  turn_began_ = ended;
 }
 
 void loop::raise_turn_alarm(duration took) const noexcept {

@@ -94,11 +94,18 @@ class loop final : private turns {
 
   bool has_deferred() const noexcept { return first_deferred_ != nullptr; }
 
-  /// Ends a turn: raises the alarm when it was too long, then serves what was deferred (that time is the next turn's).
+  /// Ends a turn: raises the alarm when it was too long, then serves what was deferred, in the next one's time.
   void after_turn() noexcept override;
 
-  /// The time at which this round began to do work. Good enough for timeouts, and free.
+  /// Ends the part of a turn in which code of the resident ran: raises the alarm, while it can still tell whose.
+  void after_part() noexcept;
+
+  /// The time at which this round began to do work: free, and good enough for what is measured in rounds, such as how
+  /// long a peer was silent. It is as old as all that ran since then.
   time_point now() const noexcept { return now_; }
+
+  /// `wait` from now on, by the clock: for a deadline that somebody asks for.
+  time_point deadline_in(timeout wait) const noexcept { return later(clock_.now(), wait); }
 
   /// Counts the turns, so that who ran in this one can be told from who ran before.
   std::uint64_t turn() const noexcept { return turn_; }
@@ -147,6 +154,7 @@ class loop final : private turns {
   class gate;
 
   loop(loop_options options, std::unique_ptr<backend> io);
+  bool round(bool may_wait);
   void on_awake(bool waited) noexcept override;
   void run_posted() noexcept;
   void run_batch() noexcept;

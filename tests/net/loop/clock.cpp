@@ -9,9 +9,13 @@
 #include "support/catch.hpp"
 
 using namespace std::chrono_literals;
+using actnet::net::duration;
+using actnet::net::later;
 using actnet::net::manual_clock;
 using actnet::net::monotonic_clock;
+using actnet::net::saturated;
 using actnet::net::time_point;
+using actnet::net::timeout;
 
 namespace {
 
@@ -122,4 +126,43 @@ TEST_CASE("threads may advance, read, subscribe and unsubscribe at once", "[cloc
   CHECK(tested.now() == manual_clock::start + std::chrono::nanoseconds{threads * rounds});
   CHECK(backwards == 0);
   CHECK(called_after_unsubscribe == 0);
+}
+
+TEST_CASE("a duration that does not fit is as long as there is one, and all others are what they are", "[clock]") {
+  using std::chrono::hours;
+  using std::chrono::milliseconds;
+  using std::chrono::years;
+  const auto ns = [](auto time) { return saturated<duration>(time); };
+  CHECK(ns(5s) == 5s);
+  CHECK(ns(-5ms) == -5ms);
+  CHECK(ns(years{292}) == years{292});
+  CHECK(ns(years{293}) == duration::max());
+  CHECK(ns(years{-293}) == duration::min());
+  CHECK(ns(hours::max()) == duration::max());
+  CHECK(ns(hours::min()) == duration::min());
+  CHECK(ns(milliseconds::max()) == duration::max());
+  CHECK(ns(duration::max()) == duration::max());
+  CHECK(ns(std::chrono::duration<std::int64_t, std::pico>{1'999}) == 1ns);
+  CHECK(ns(std::chrono::duration<std::uint64_t, std::nano>{~std::uint64_t{0}}) == duration::max());
+  CHECK(ns(std::chrono::duration<std::uint64_t, std::pico>{~std::uint64_t{0}}) == duration{18'446'744'073'709'551});
+  CHECK(ns(std::chrono::duration<int, std::ratio<1, 3>>{1}) == 333'333'333ns);
+  CHECK(ns(std::chrono::duration<double>{0.25}) == 250ms);
+  CHECK(ns(std::chrono::duration<double>{1e300}) == duration::max());
+  CHECK(ns(std::chrono::duration<double>{-1e300}) == duration::min());
+  CHECK(ns(std::chrono::duration<double>{0.0 / 0.0}) == 0ns);
+  CHECK(saturated<milliseconds>(hours::max()) == milliseconds::max());
+  CHECK(saturated<milliseconds>(1'999us) == 1ms);
+  CHECK(saturated<milliseconds>(-1'999us) == -1ms);
+}
+
+TEST_CASE("the time after a time is never before it", "[clock]") {
+  const auto now = manual_clock::start;
+  CHECK(later(now, 5s) == now + 5s);
+  CHECK(later(now, -5s) == now - 5s);
+  CHECK(later(now, std::chrono::hours::max()) == time_point::max());
+  CHECK(later(now, std::chrono::duration<int>{5}) == now + 5s);
+  CHECK(later(now, duration::max()) == time_point::max());
+  CHECK(later(time_point::max(), 1ns) == time_point::max());
+  CHECK(later(time_point::min(), -1ns) == time_point::min());
+  CHECK(later(time_point::min(), timeout{}) == time_point::min());
 }

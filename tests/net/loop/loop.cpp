@@ -504,6 +504,61 @@ TEST_CASE("turns that are too long are logged once a second, with what ran", "[l
   CHECK(log.lines()[1].find("70 ms") != std::string::npos);
 }
 
+TEST_CASE("what a turn put off to its end raises the alarm, too, whichever turn of the round that was", "[loop]") {
+  manual_clock time;
+  captured_log log;
+  auto l = make_loop({.time = &time, .turn_alarm = 25ms});
+  l->adopt_thread();
+  piecewise actors(*l);
+  l->set_resident(&actors);
+  work_item slow{[&] { time.advance(40ms); }};
+  const auto at_the_end_of = [&](auto begin) {
+    log.pass(2s);
+    begin();
+    while (l->run_once(false)) {
+    }
+    return log.lines().empty() ? std::string{"nothing"} : log.lines().back();
+  };
+  CHECK(at_the_end_of([&] { actors.ready.emplace_back([&] { l->defer(slow); }); }).find("40 ms") != std::string::npos);
+  CHECK(log.lines().size() == 1);
+  at_the_end_of([&] { // not the last one of its round
+    actors.ready.emplace_back([&] { l->defer(slow); });
+    actors.ready.emplace_back([] {});
+  });
+  CHECK(log.lines().size() == 2);
+  at_the_end_of([&] { l->defer(slow); }); // outside of any turn
+  CHECK(log.lines().size() == 3);
+}
+
+TEST_CASE("a deadline that is asked for counts from now, however old the round is", "[loop]") {
+  manual_clock time;
+  auto l = make_loop({.time = &time, .turn_alarm = 0ms});
+  l->run_once(false);
+  time.advance(1h);
+  CHECK(l->now() == time.now() - 1h);
+  CHECK(l->deadline_in(1s) == time.now() + 1s);
+  CHECK(l->deadline_in(std::chrono::hours::max()) == time_point::max());
+}
+
+TEST_CASE("a loop on the kernel's clock waits neither too long nor for ever for a deadline long past", "[loop]") {
+  auto l = make_loop({});
+  l->adopt_thread();
+  struct twice final : timer { // the second time it is due when the loop is about to wait
+    explicit twice(loop& l) : home(l) {}
+    void on_timer(time_point) noexcept override {
+      if (++fired == 1)
+        home.timers().arm(*this, time_point::min());
+    }
+    loop& home;
+    int fired = 0;
+  } early(*l);
+  l->timers().arm(early, time_point::min());
+  l->run_once(true);
+  CHECK(early.fired == 1);
+  l->run_once(false);
+  CHECK(early.fired == 2);
+}
+
 TEST_CASE("time in which nothing ran raises no alarm: not before the first round, not before the inbox closes",
           "[loop]") {
   manual_clock time;
