@@ -62,7 +62,7 @@ result<datagram_socket> datagram_socket::open(const endpoint& local, std::span<c
     return failure{done.error()};
   if (auto done = s.ask_for_details(local); !done)
     return failure{done.error()};
-  if (auto done = s.bind(local, path_mode, unix_folder_lock{local}); !done)
+  if (auto done = s.bind(local, path_mode); !done)
     return failure{done.error()};
   return s;
 }

@@ -44,8 +44,7 @@ result<listener_socket> listener_socket::open_as(role part, const endpoint& loca
   listener_socket s{std::move(*opened)};
   if (auto done = s.prepare(part, options); !done)
     return failure{done.error()};
-  const unix_folder_lock lock{local};
-  if (auto done = s.bind(local, options.path_mode, lock); !done)
+  if (auto done = s.bind(local, options.path_mode); !done)
     return failure{done.error()};
   if (part == role::first_shard)
     if (auto done = s.set(reuse_port{}); !done)

@@ -135,10 +135,10 @@ result<void> socket::bind(const socket_address& address) {
   return {};
 }
 
-result<void> socket::bind(const endpoint& local, std::optional<mode_t> mode, const unix_folder_lock& lock) {
+result<void> socket::bind(const endpoint& local, std::optional<mode_t> mode) {
   if (local.is_ip())
     return bind(to_socket_address(local));
-  auto bound = unix_path::bind(view_.fd, local, mode, lock);
+  auto bound = unix_path::bind(view_.fd, local, mode);
   if (!bound)
     return failure{bound.error()};
   path_ = std::move(*bound);

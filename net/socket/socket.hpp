@@ -69,7 +69,7 @@ class socket {
   result<void> bind(const socket_address& address);
 
   /// The same for any endpoint; a Unix path is this socket's from then on (see `unix_path`).
-  result<void> bind(const endpoint& local, std::optional<mode_t> mode, const unix_folder_lock& lock);
+  result<void> bind(const endpoint& local, std::optional<mode_t> mode = {});
   result<endpoint> peer() const;
   const socket_view& view() const noexcept { return view_; }
 

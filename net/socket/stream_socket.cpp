@@ -56,7 +56,7 @@ result<void> stream_socket::bind_source(const endpoint& local) {
     if (sys().setsockopt(fd(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0)
       return failure{from_errno(errno)};
   }
-  return bind(local, std::nullopt, unix_folder_lock{local});
+  return bind(local);
 }
 
 result<void> stream_socket::finish_connect() {

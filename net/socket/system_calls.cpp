@@ -155,8 +155,8 @@ ssize_t system_calls::write(int fd, const void* buffer, std::size_t size) noexce
   return ::write(fd, buffer, size);
 }
 
-int system_calls::open(const char* path, int flags) noexcept {
-  return ::open(path, flags);
+int system_calls::open(const char* path, int flags, mode_t mode) noexcept {
+  return ::open(path, flags, mode);
 }
 
 int system_calls::fstat(int fd, struct stat* about) noexcept {
@@ -179,8 +179,8 @@ int system_calls::unlink(const char* path) noexcept {
   return ::unlink(path);
 }
 
-int system_calls::chmod(const char* path, mode_t mode) noexcept {
-  return ::chmod(path, mode);
+int system_calls::fchmodat(int folder, const char* path, mode_t mode, int flags) noexcept {
+  return ::fchmodat(folder, path, mode, flags);
 }
 
 int system_calls::fchmod(int fd, mode_t mode) noexcept {
@@ -189,6 +189,10 @@ int system_calls::fchmod(int fd, mode_t mode) noexcept {
 
 int system_calls::flock(int fd, int operation) noexcept {
   return ::flock(fd, operation);
+}
+
+uid_t system_calls::geteuid() noexcept {
+  return ::geteuid();
 }
 
 int system_calls::getrlimit(int resource, rlimit* limit) noexcept {

@@ -48,16 +48,17 @@ class system_calls {
   virtual int eventfd(unsigned count, int flags) noexcept;
   virtual ssize_t read(int fd, void* buffer, std::size_t size) noexcept;
   virtual ssize_t write(int fd, const void* buffer, std::size_t size) noexcept;
-  virtual int open(const char* path, int flags) noexcept;
+  virtual int open(const char* path, int flags, mode_t mode = 0) noexcept;
   virtual int fstat(int fd, struct stat* about) noexcept;
   virtual ssize_t pread(int fd, void* buffer, std::size_t size, off_t offset) noexcept;
   virtual ssize_t sendfile(int to, int from, off_t* offset, std::size_t count) noexcept;
 
   virtual int lstat(const char* path, struct stat* about) noexcept;
   virtual int unlink(const char* path) noexcept;
-  virtual int chmod(const char* path, mode_t mode) noexcept;
+  virtual int fchmodat(int folder, const char* path, mode_t mode, int flags) noexcept;
   virtual int fchmod(int fd, mode_t mode) noexcept;
   virtual int flock(int fd, int operation) noexcept;
+  virtual uid_t geteuid() noexcept;
 
   virtual int getrlimit(int resource, rlimit* limit) noexcept;
   virtual int setrlimit(int resource, const rlimit* limit) noexcept;

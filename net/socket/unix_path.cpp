@@ -2,6 +2,7 @@
 
 #include "actnet/net/address/socket_address.hpp"
 #include "actnet/net/error.hpp"
+#include "actnet/net/log.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 
 #include <fcntl.h>
@@ -9,9 +10,8 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <chrono>
 #include <string>
-#include <thread>
+#include <utility>
 
 namespace actnet::net {
 
@@ -25,54 +25,77 @@ bool same_file(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/// Whether the file is a socket on which nobody answers. A full backlog, another type of socket and a lack of
-/// permission are answers.
-bool is_stale(const endpoint& local) {
-  const bool stream = local.transport() == transport::unix_stream;
-  const int probe = sys().socket(AF_UNIX, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+/// Whether a socket has the file. Nobody is connected to, for this asks as a datagram socket: connect(2) to a stream is
+/// then EPROTOTYPE, and to a datagram socket it is an affair of this end alone. Linux looks for the file's socket
+/// before all else, bound or listening, and only without one the answer is ECONNREFUSED.
+bool is_held(const endpoint& local) {
+  const int probe = sys().socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (probe < 0)
-    return false;
+    return true;
   const socket_address address = to_socket_address(local);
   const bool refused = sys().connect(probe, address.data(), address.size) != 0 && errno == ECONNREFUSED;
   sys().close(probe);
-  return refused;
+  return !refused;
 }
 
+/// Keeps two servers of one user from taking the same path at the same time: whoever looked first could unlink what the
+/// other has just bound. Its file lies beside the path only that long, and nobody else can lock it: where another user
+/// has put it, or it cannot be made, there is no lock.
+class takeover_lock {
+ public:
+  explicit takeover_lock(const std::string& of) : path_(of + ".actnet-lock") {
+    struct stat mine {};
+    struct stat there {};
+    for (int tries = 0; tries < 100; ++tries) {
+      fd_ = sys().open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+      if (fd_ < 0)
+        return;
+      const bool ours = sys().fstat(fd_, &mine) == 0 && S_ISREG(mine.st_mode) && mine.st_uid == sys().geteuid();
+      busy_ = ours && sys().flock(fd_, LOCK_EX | LOCK_NB) != 0;
+      const bool gone = sys().lstat(path_.c_str(), &there) != 0 || !same_file(mine, there);
+      if (ours && !busy_ && !gone)
+        return;
+      sys().close(std::exchange(fd_, -1)); // or else whoever had it before has unlinked it
+      if (!ours || busy_)
+        return;
+    }
+  }
+  ~takeover_lock() {
+    if (fd_ < 0)
+      return;
+    sys().unlink(path_.c_str());
+    sys().close(fd_);
+  }
+  takeover_lock(const takeover_lock&) = delete;
+  takeover_lock& operator=(const takeover_lock&) = delete;
+
+  bool held_by_another() const noexcept { return busy_; }
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+  bool busy_ = false;
+};
+
+/// Returns whether to bind once more.
 bool remove_stale(const endpoint& local) {
+  const char* path = local.path().c_str();
   struct stat before {};
   struct stat after {};
-  const char* path = local.path().c_str();
-  return sys().lstat(path, &before) == 0 && S_ISSOCK(before.st_mode) && is_stale(local) &&
-         sys().lstat(path, &after) == 0 && same_file(before, after) && sys().unlink(path) == 0;
+  const auto looks_stale = [&] {
+    return sys().lstat(path, &before) == 0 && S_ISSOCK(before.st_mode) && !is_held(local);
+  };
+  if (!looks_stale())
+    return false;
+  const takeover_lock lock{local.path()};
+  if (lock.held_by_another())
+    return false;
+  if (!looks_stale())
+    return sys().lstat(path, &after) != 0 && errno == ENOENT; // somebody else has taken it away
+  return sys().lstat(path, &after) == 0 && same_file(before, after) && sys().unlink(path) == 0;
 }
 
 } // namespace
-
-// -- the folder's lock -----------------------------------------------------------------------------------------------
-
-unix_folder_lock::unix_folder_lock(const endpoint& local) {
-  if (!has_file(local))
-    return;
-  const auto slash = local.path().rfind('/');
-  const auto folder = slash == std::string::npos ? std::string{"."} : local.path().substr(0, slash + 1);
-  folder_ = sys().open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_ < 0)
-    return;
-  for (int tries = 0; sys().flock(folder_, LOCK_EX | LOCK_NB) != 0; ++tries) {
-    if ((errno != EWOULDBLOCK && errno != EINTR) || tries == 100) {
-      sys().close(std::exchange(folder_, -1));
-      return;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  }
-}
-
-unix_folder_lock::~unix_folder_lock() {
-  if (folder_ >= 0)
-    sys().close(folder_);
-}
-
-// -- the file --------------------------------------------------------------------------------------------------------
 
 unix_path& unix_path::operator=(unix_path&& other) noexcept {
   if (this != &other) {
@@ -82,8 +105,7 @@ unix_path& unix_path::operator=(unix_path&& other) noexcept {
   return *this;
 }
 
-result<unix_path> unix_path::bind(int fd, const endpoint& local, std::optional<mode_t> mode,
-                                  const unix_folder_lock& lock) {
+result<unix_path> unix_path::bind(int fd, const endpoint& local, std::optional<mode_t> mode) {
   const bool in_folder = has_file(local);
   // The file is never more open than asked for: Linux makes it with the bits of the descriptor (less the umask).
   if (in_folder && mode && sys().fchmod(fd, *mode) != 0)
@@ -92,18 +114,24 @@ result<unix_path> unix_path::bind(int fd, const endpoint& local, std::optional<m
   const auto bound = [&] { return sys().bind(fd, address.data(), address.size) == 0; };
   if (!bound()) {
     const int cause = errno;
-    if (cause != EADDRINUSE || !in_folder || !lock.held() || !remove_stale(local))
+    if (cause != EADDRINUSE || !in_folder || !remove_stale(local))
       return failure{from_errno(cause)};
     if (!bound())
       return failure{from_errno(errno)};
   }
-  if (!in_folder)
+  if (!in_folder) {
+    if (mode)
+      log_limited(log_level::warning, "unix-path",
+                  local.to_string() + ": a name without a file has no permission bits, anybody may connect");
     return unix_path{};
+  }
   struct stat made {};
   if (sys().lstat(local.path().c_str(), &made) != 0)
     return failure{from_errno(errno)};
   unix_path owned{std::make_unique<file>(file{local.path(), made.st_dev, made.st_ino})};
-  if (mode && sys().chmod(local.path().c_str(), *mode) != 0)
+  // What the umask took. A link that somebody has put there by now is not followed.
+  if (mode && (made.st_mode & 07777) != *mode &&
+      sys().fchmodat(AT_FDCWD, owned.file_->path.c_str(), *mode, AT_SYMLINK_NOFOLLOW) != 0)
     return failure{from_errno(errno)};
   return owned;
 }
@@ -115,6 +143,9 @@ void unix_path::unlink() noexcept {
   struct stat there {};
   if (sys().lstat(gone->path.c_str(), &there) == 0 && there.st_dev == gone->device && there.st_ino == gone->inode)
     sys().unlink(gone->path.c_str());
+  else
+    log_limited(log_level::warning, "unix-path",
+                gone->path + ": the socket's file was moved or removed while it was open; where it is now, it stays");
 }
 
 void unix_path::release() noexcept {

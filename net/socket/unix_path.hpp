@@ -13,30 +13,14 @@
 
 namespace actnet::net {
 
-/// Keeps servers of this library out of each other's way while one of them looks whether a path is stale: flock(2) on
-/// the folder. A file that is bound but does not listen yet looks stale, so hold it until listen(2).
-class unix_folder_lock {
- public:
-  /// Waits 100 ms at the most, for another one that is just opening. A name without a file needs none.
-  explicit unix_folder_lock(const endpoint& local);
-  ~unix_folder_lock();
-  unix_folder_lock(const unix_folder_lock&) = delete;
-  unix_folder_lock& operator=(const unix_folder_lock&) = delete;
-
-  bool held() const noexcept { return folder_ >= 0; }
-
- private:
-  int folder_ = -1;
-};
-
 /// Owns the file of one bound socket and unlinks it on destruction, if it is still that file.
 class unix_path {
  public:
-  /// Binds the Unix socket `fd`. A socket file that is already there is unlinked if nobody answers on it (unix(7)): a
-  /// server that crashed left it. `address_in_use`: somebody answers, or it is no socket, or `lock` is not held. `mode`
-  /// are the permission bits of the new file, whatever the umask; none: all that the umask leaves.
-  static result<unix_path> bind(int fd, const endpoint& local, std::optional<mode_t> mode,
-                                const unix_folder_lock& lock);
+  /// Binds the Unix socket `fd`. A socket file that is already there is unlinked if no socket has it any more: a server
+  /// that crashed left it. `address_in_use`: somebody has it, whether that one listens or not, or it is no socket, or
+  /// another server of this user is about to take it. `mode` are the permission bits of the new file, whatever the
+  /// umask; none: all that the umask leaves. Never waits, and nobody is disturbed by it.
+  static result<unix_path> bind(int fd, const endpoint& local, std::optional<mode_t> mode);
 
   unix_path() noexcept = default;
   unix_path(unix_path&&) noexcept = default;

@@ -608,8 +608,8 @@ ssize_t faulty_system_calls::write(int fd, const void* buffer, std::size_t size)
   return done;
 }
 
-int faulty_system_calls::open(const char* path, int flags) noexcept {
-  return refused(call::open, -1) ? -1 : opened(call::open, system_calls::open(path, flags));
+int faulty_system_calls::open(const char* path, int flags, mode_t mode) noexcept {
+  return refused(call::open, -1) ? -1 : opened(call::open, system_calls::open(path, flags, mode));
 }
 
 int faulty_system_calls::getrlimit(int resource, rlimit* limit) noexcept {

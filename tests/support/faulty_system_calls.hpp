@@ -152,7 +152,7 @@ class faulty_system_calls final : public net::system_calls {
   int eventfd(unsigned count, int flags) noexcept override;
   ssize_t read(int fd, void* buffer, std::size_t size) noexcept override;
   ssize_t write(int fd, const void* buffer, std::size_t size) noexcept override;
-  int open(const char* path, int flags) noexcept override;
+  int open(const char* path, int flags, mode_t mode = 0) noexcept override;
   int getrlimit(int resource, rlimit* limit) noexcept override;
   int setrlimit(int resource, const rlimit* limit) noexcept override;
   unsigned if_nametoindex(const char* name) noexcept override;

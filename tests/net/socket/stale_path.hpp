@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <filesystem>
 #include <string>
 
 namespace actnet::test {
@@ -25,23 +26,33 @@ inline net::errc open_error(const net::endpoint& where) {
   return opened ? net::errc::none : static_cast<net::errc>(opened.error().value());
 }
 
-/// A socket file that nobody answers on, as a killed server leaves it.
-inline void leave_behind(const std::string& path, int type = SOCK_STREAM) {
-  descriptor gone{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
+inline void bind_to(const descriptor& socket, const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof address.sun_path - 1);
-  REQUIRE(::bind(gone.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+}
+
+/// A socket file that nobody answers on, as a killed server leaves it.
+inline void leave_behind(const std::string& path, int type = SOCK_STREAM) {
+  bind_to(descriptor{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)}, path);
 }
 
 inline net::endpoint at(const std::string& path, net::transport kind) {
   return kind == net::transport::unix_stream ? net::endpoint::unix_stream(path) : net::endpoint::unix_datagram(path);
 }
 
-/// Whether nobody holds the folder's lock.
+/// The file that whoever takes the place of a dead server locks meanwhile.
+inline std::string lock_of(const std::string& path) {
+  return path + ".actnet-lock";
+}
+
+/// Whether nobody is about to take a path in the folder, nor has left anything of it behind.
 inline bool is_unlocked(const scratch_folder& folder) {
-  const descriptor lock{::open((folder / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  return ::flock(lock.fd(), LOCK_EX | LOCK_NB) == 0;
+  for (const auto& each : std::filesystem::directory_iterator{folder / ""})
+    if (each.path().string().ends_with(lock_of("")))
+      return false;
+  return true;
 }
 
 } // namespace actnet::test

@@ -88,6 +88,62 @@ TEST_CASE("a path on which somebody answers, or that is no socket, stays and is 
   CHECK(fs::exists(folder / "dead"));
 }
 
+TEST_CASE("whoever looks whether a path is held takes no accept of its server", "[unix]") {
+  const auto kind = GENERATE(SOCK_STREAM, SOCK_SEQPACKET);
+  const auto ours = GENERATE(transport::unix_stream, transport::unix_datagram);
+  baseline before;
+  const scratch_folder folder;
+  const auto path = folder / "socket";
+  const descriptor server{::socket(AF_UNIX, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  bind_to(server, path);
+  CHECK(open_error(at(path, ours)) == errc::address_in_use); // bound, but does not listen yet
+  CHECK(fs::exists(path));
+  REQUIRE(::listen(server.fd(), 1) == 0);
+  CHECK(open_error(at(path, ours)) == errc::address_in_use);
+  CHECK(::accept(server.fd(), nullptr, nullptr) == -1);
+  CHECK(errno == EAGAIN);
+}
+
+TEST_CASE("a dead server's path is taken over also where nobody may list the folder", "[unix]") {
+  baseline before;
+  const scratch_folder folder;
+  const auto path = folder / "socket";
+  leave_behind(path);
+  fs::permissions(path, fs::perms::all);
+  fs::permissions(folder / "", fs::perms(::geteuid() == 0 ? 0333 : 0300));
+  CHECK(without_rights([&] { return open_error(endpoint::unix_stream(path)); }) == errc::none);
+  fs::permissions(folder / "", fs::perms::owner_all);
+  CHECK_FALSE(fs::exists(path));
+}
+
+TEST_CASE("a link in the place of the new file is not followed when the file gets its mode", "[unix]") {
+  baseline before;
+  const scratch_folder folder;
+  const auto path = folder / "socket";
+  const auto victim = folder.file("victim", "content");
+  const auto mode = mode_of(victim);
+  struct link_after_bind final : system_calls {
+    int lstat(const char* path, struct stat* about) noexcept override {
+      const auto answer = system_calls::lstat(path, about);
+      if (answer == 0 && std::string_view{path} == where) {
+        fs::remove(where);
+        fs::create_symlink(target, where);
+      }
+      return answer;
+    }
+    link_after_bind(std::string at, std::string to) : where(std::move(at)), target(std::move(to)) {}
+    std::string where, target;
+  } kernel(path, victim);
+  const with_umask set(0077);
+  {
+    const replaced_system_calls replaced(kernel);
+    listener_options options;
+    options.path_mode = 0777;
+    (void)listener_socket::open(endpoint::unix_stream(path), options);
+  }
+  CHECK(mode_of(victim) == mode);
+}
+
 TEST_CASE("a full backlog is an answer", "[unix]") {
   baseline before;
   const scratch_folder folder;
@@ -205,23 +261,21 @@ TEST_CASE("a listener that fails after it was bound leaves no file", "[unix]") {
   CHECK(is_unlocked(folder));
 }
 
-TEST_CASE("a stream that connects from a path owns it, until another one wants it: nobody answers there", "[unix]") {
+TEST_CASE("a stream that connects from a path owns it as long as it lives", "[unix]") {
   baseline before;
   const scratch_folder folder;
   const auto here = endpoint::unix_stream(folder / "here");
   leave_behind(here.path());
   auto listener = listen_on(endpoint::unix_stream(folder / "there"));
-  std::optional<stream_socket> streams[2];
-  for (auto& each : streams) {
-    auto begun = stream_socket::begin_connect(*listener.local_endpoint(), here, {});
-    REQUIRE(begun);
-    CHECK(listener.accept()->peer == here);
-    each = std::move(begun->socket);
-  }
-  streams[0].reset();
-  CHECK(fs::exists(here.path())); // the second one's
-  streams[1].reset();
+  const auto connect_from_here = [&] { return stream_socket::begin_connect(*listener.local_endpoint(), here, {}); };
+  auto first = connect_from_here();
+  REQUIRE(first);
+  CHECK(listener.accept()->peer == here);
+  CHECK(connect_from_here().error() == errc::address_in_use);
+  CHECK(fs::exists(here.path()));
+  first->socket.close();
   CHECK_FALSE(fs::exists(here.path()));
+  CHECK(connect_from_here());
 }
 
 TEST_CASE("abstract and unnamed sockets have no file", "[unix]") {
