@@ -33,6 +33,16 @@ result<void> file_source::open() {
     return refuse(errc::file_too_short);
   if (count_ == 0)
     count_ = size - offset_;
+  // Files of /proc say that they are empty, those of /sys that they have a page: what they have shows when it is read.
+  if (about.st_blocks == 0 && (count_ > 0 || size == 0)) {
+    std::byte last;
+    const auto at = size == 0 ? 0 : offset_ + count_ - 1;
+    const auto got = sys().pread(fd, &last, 1, static_cast<off_t>(at));
+    if (got < 0 && errno != EINTR)
+      return refuse(from_errno(errno));
+    if (got == (size == 0 ? 1 : 0))
+      return refuse(errc::not_a_file);
+  }
   fd_ = fd;
   return {};
 }

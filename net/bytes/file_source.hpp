@@ -24,7 +24,7 @@ class file_source {
   file_source(const file_source&) = delete;
   file_source& operator=(const file_source&) = delete;
 
-  /// `not_a_file` if it is a folder, a pipe or a device; `file_too_short` if it does not reach as far as was asked for.
+  /// `not_a_file`: no regular one, or its size says nothing (/proc, /sys); `file_too_short`: it does not reach so far.
   result<void> open();
   bool is_open() const noexcept { return fd_ >= 0; }
   int fd() const noexcept { return fd_; }

@@ -48,6 +48,38 @@ std::string read_while_serving(stage& on, subject& s, std::size_t size) {
 
 } // namespace
 
+TEST_CASE(
+    "files of the kernel, whose size does not tell what is in them, are refused before anything of them is sent") {
+  stage on;
+  auto& s = on.open();
+  s.write(text("before "), 1);
+  s.write_file("/proc/self/status", 2);                    // "0 bytes"
+  s.write_file("/sys/devices/system/cpu/online", 3);       // "4096 bytes"
+  s.write_file("/sys/devices/system/cpu/online", 4, 0, 1); // which it has
+  s.write(text(" after"), 5);
+  on.settle();
+  CHECK(s.outcome_of(2)->cause == errc::not_a_file);
+  if (std::filesystem::exists("/sys/devices/system/cpu/online")) {
+    CHECK(s.outcome_of(3)->cause == errc::not_a_file);
+    CHECK_FALSE(s.outcome_of(4)->cause);
+    CHECK(read_while_serving(on, s, 14) == "before 0 after");
+  }
+  CHECK_FALSE(s.closed());
+}
+
+TEST_CASE("files without a block of their own are files: empty ones, and those that are all hole") {
+  const scratch_folder folder;
+  const auto hole = folder.file("hole", "");
+  REQUIRE(::truncate(hole.c_str(), 3) == 0);
+  stage on;
+  auto& s = on.open();
+  s.write_file(folder.file("empty", ""), 1);
+  s.write_file(hole, 2);
+  on.settle();
+  CHECK_FALSE(s.outcome_of(1)->cause);
+  CHECK(read_while_serving(on, s, 3) == std::string(3, '\0'));
+}
+
 TEST_CASE("parts of files go out among the writes, in order") {
   const scratch_folder folder;
   const auto all = positions(1'000'000);
