@@ -207,6 +207,10 @@ int system_calls::clock_gettime(clockid_t clock, timespec* time) noexcept {
   return ::clock_gettime(clock, time);
 }
 
+int system_calls::sched_getaffinity(pid_t process, std::size_t size, cpu_set_t* set) noexcept {
+  return ::sched_getaffinity(process, size, set);
+}
+
 unsigned system_calls::if_nametoindex(const char* name) noexcept {
   return ::if_nametoindex(name);
 }

@@ -1,6 +1,7 @@
 // The seam: every system call of the library, and nothing else, goes through here.
 #pragma once
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -63,6 +64,7 @@ class system_calls {
   virtual int getrlimit(int resource, rlimit* limit) noexcept;
   virtual int setrlimit(int resource, const rlimit* limit) noexcept;
   virtual int clock_gettime(clockid_t clock, timespec* time) noexcept;
+  virtual int sched_getaffinity(pid_t process, std::size_t size, cpu_set_t* set) noexcept;
 
   virtual unsigned if_nametoindex(const char* name) noexcept;
   virtual char* if_indextoname(unsigned index, char* name) noexcept;
