@@ -61,6 +61,7 @@ std::string_view to_string(errc code) noexcept {
   case errc::not_found: return "not found";
   case errc::restart_limit: return "restarted too often";
   case errc::broken_promise: return "the request was given up without an answer";
+  case errc::no_thread: return "no more threads can be had";
   }
   return "unknown error";
 }

@@ -68,6 +68,7 @@ enum class errc : std::uint8_t {
   not_found,       ///< There is no such child.
   restart_limit,   ///< Children ended too often in too short a time.
   broken_promise,  ///< Whoever was to answer a request let go of it.
+  no_thread,       ///< The system gives this process no more threads.
 };
 
 /// One clear phrase for a person, without capital or full stop: "connection refused".
