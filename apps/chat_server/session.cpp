@@ -1,6 +1,7 @@
 #include "session.hpp"
 
-#include <algorithm>
+#include "actnet/net/printable.hpp"
+
 #include <utility>
 
 namespace chat {
@@ -13,7 +14,7 @@ constexpr std::chrono::milliseconds until_next_try{50};
 
 bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= name_max && text.front() != '/' && text.front() != '*' &&
-         std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > ' ' && c != 0x7f && c != ':'; });
+         text.find_first_of(" :") == text.npos && actnet::net::without_controls(text) == text;
 }
 
 } // namespace
@@ -85,9 +86,10 @@ void session::serve(std::string line) {
   constexpr std::string_view private_command = "/to ";
   if (name_.empty())
     return choose_name(std::move(line));
-  if (!line.starts_with(private_command))
-    return tell_room(say{line}, line);
-  const auto to = line.substr(private_command.size());
+  const auto shown = actnet::net::without_controls(line); // the terminals of the others would obey them
+  if (!shown.starts_with(private_command))
+    return tell_room(say{shown}, line);
+  const auto to = shown.substr(private_command.size());
   const auto end_of_name = to.find(' ');
   if (end_of_name == to.npos || end_of_name == 0)
     write("* /to NAME LINE says LINE to NAME alone");

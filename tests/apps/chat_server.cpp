@@ -137,6 +137,28 @@ struct room_world : actor_world {
 
 } // namespace
 
+TEST_CASE("nobody steers the terminals of others, by lines or by a name", "[apps]") {
+  process server({.argv = {app("chat_server"), "127.0.0.1:0"}, .input = ""});
+  const auto port = port_of(server);
+  person anna(peer(port), "anna");
+  anna.await_entry("anna");
+  person mallory(peer(port), "mal\xc2\x9blory");
+  for (const auto* name : {"mal\x9blory", "mal\x1b[2Jlory", "mal\tlory", "mal\xfflory", "m\xc3\xa4llory"}) {
+    CHECK(mallory.hear() == "* a name has 1 to 32 characters, no spaces and no colon");
+    mallory.say(name);
+  }
+  CHECK(anna.hear() == "* m\xc3\xa4llory joined");
+  mallory.say("hi\r* bob left\x1b[2J\x1b]0;owned\x07 \xc2\x9b \x9b \xe2\x82\xac");
+  const std::string no = "\xef\xbf\xbd";
+  const auto shown =
+      "hi" + no + "* bob left" + no + "[2J" + no + "]0;owned" + no + " " + no + " " + no + " \xe2\x82\xac";
+  CHECK(anna.hear() == "m\xc3\xa4llory: " + shown);
+  mallory.say("/to anna \x1b[2J");
+  CHECK(anna.hear() == "m\xc3\xa4llory (private): " + no + "[2J");
+  mallory.say("/to \x1b[2J x");
+  CHECK(mallory.hear() == "* nobody here is called " + no + "[2J");
+}
+
 TEST_CASE("people hear each other, who comes and goes, and what is said to them alone", "[apps]") {
   const scratch_folder folder;
   const auto path = folder / "chat";
