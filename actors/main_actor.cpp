@@ -11,7 +11,6 @@
 #include <caf/system_messages.hpp>
 
 #include <algorithm>
-#include <iostream>
 
 namespace actnet {
 
@@ -21,6 +20,10 @@ using std::chrono::milliseconds;
 
 /// What those who were told to drain get beyond the deadline to end by themselves.
 constexpr milliseconds grace{100};
+
+/// Lines in the log: a cool-down may be as short as a millisecond. More than one, for the log's kind is also that of
+/// other events.
+constexpr unsigned alarms_per_second = 10;
 
 /// What a service gets at least, however late the others were.
 constexpr milliseconds service_patience_min{500};
@@ -66,17 +69,16 @@ caf::behavior main_actor::make_behavior() {
         begun_ = true;
         end_if_alone();
       },
-      [this](print_tree) {
-        look_at_tree({}, [this](const tree_node& root) { std::cerr << to_text(root) << std::flush; });
-      },
+      [this](print_tree) { look_at_tree({}, [](const tree_node& root) { net::say(to_text(root)); }); },
       [this](const listening& l) { tell_of(l.local); },
       [this](const bound& b) { tell_of(b.local); },
       [this](const listen_failed& f) { socket_failed(failure_in_words("listen on", f.local, f.cause)); },
       [this](const bind_failed& f) { socket_failed(failure_in_words("bind", f.local, f.cause)); },
       [this](const connect_failed& f) { socket_failed(failure_in_words("connect to", f.remote, f.cause)); },
       [](const connections_alarm& a) {
-        net::log(net::log_level::warning, "accept",
-                 a.local.to_string() + ": there are " + std::to_string(a.connections) + " connections");
+        net::log_limited(net::log_level::warning, "accept",
+                         a.local.to_string() + ": there are " + std::to_string(a.connections) + " connections",
+                         alarms_per_second);
       },
       [](const listener_closed&) {},
       [](const datagram::closed&) {},
@@ -181,7 +183,7 @@ void main_actor::stop(const program_stop& order) {
 }
 
 void main_actor::say(const std::string& line) const {
-  std::cerr << line + "\n" << std::flush;
+  net::say(line + "\n");
 }
 
 milliseconds main_actor::patience_left() const {

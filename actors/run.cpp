@@ -4,6 +4,7 @@
 #include "actnet/net/codec/framing.hpp"
 #include "actnet/net/log.hpp"
 #include "actnet/net/socket/system_calls.hpp"
+#include "actnet/net/threads.hpp"
 
 #include <caf/actor_cast.hpp>
 #include <caf/actor_registry.hpp>
@@ -22,8 +23,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <mutex>
-#include <thread>
+#include <stdexcept>
 
 namespace actnet {
 
@@ -174,36 +176,59 @@ class outcome final : public program_outcome {
   steady_clock::time_point give_up_at_ = steady_clock::time_point::max();
 };
 
-/// CAF's own destructor would wait for a stuck actor for ever.
+/// CAF's own destructor would wait for a stuck actor for ever. No wait here is without an end, be it for a lock that
+/// others hold while they wait, or for whoever should read standard error.
 [[noreturn]] void exit_without_them(caf::actor_system& system, int exit_code) {
   net::log(net::log_level::error, "shutdown",
            std::to_string(system.registry().running()) + " actors are still alive; leaving without them");
+  net::flush_log(net::log_patience);
   ::_exit(exit_code);
 }
 
-/// Ends the process if it is not destroyed in time.
+/// Ends the process if it is not destroyed in time. It has its thread from the start: at the end of a program there may
+/// be none to be had.
 class last_word {
  public:
-  last_word(std::chrono::milliseconds patience, caf::actor_system& system, int exit_code)
-      : thread_{[this, patience, &system, exit_code] {
-          std::unique_lock lock{mutex_};
-          if (!over_.wait_for(lock, patience, [this] { return destroyed_; }))
-            exit_without_them(system, exit_code);
-        }} {}
+  last_word() {
+    auto begun = net::start_thread("actnet.end", [this] { wait(); });
+    if (!begun)
+      throw std::runtime_error{begun.error().message()};
+    thread_ = std::move(*begun);
+  }
   ~last_word() {
     {
       std::lock_guard guard{mutex_};
       destroyed_ = true;
     }
-    over_.notify_one();
-    thread_.join();
+    changed_.notify_one();
+    thread_->join();
+  }
+
+  void expect_end(std::chrono::milliseconds patience, caf::actor_system& system, int exit_code) {
+    {
+      std::lock_guard guard{mutex_};
+      give_up_at_ = steady_clock::now() + patience;
+      system_ = &system;
+      exit_code_ = exit_code;
+    }
+    changed_.notify_one();
   }
 
  private:
+  void wait() {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [this] { return destroyed_ || system_; });
+    if (!changed_.wait_until(lock, give_up_at_, [this] { return destroyed_; }))
+      exit_without_them(*system_, exit_code_);
+  }
+
   std::mutex mutex_;
-  std::condition_variable over_;
+  std::condition_variable changed_;
   bool destroyed_ = false;
-  std::thread thread_;
+  steady_clock::time_point give_up_at_{};
+  caf::actor_system* system_ = nullptr;
+  int exit_code_ = 0;
+  std::unique_ptr<net::running_thread> thread_;
 };
 
 /// Waits for the main actor, with an ear for signals. Returns the exit code.
@@ -240,8 +265,15 @@ int wait_for_end(signals& heard, const outcome& how, caf::actor_system& system, 
 
 void detail::prepare_process(const settings& of) {
   occupy_standard_descriptors();
+  net::start_log_thread();
   choose_log_level(of.log_level);
   raise_file_limit();
+}
+
+void detail::cannot_start(const std::string& program, const std::exception& why) {
+  net::say(program + ": cannot start: " + why.what() + "\n");
+  net::flush_log(net::log_patience);
+  ::_exit(1); // this thread's logger of CAF has outlived its system, and would crash or hang at a normal end
 }
 
 void detail::configure(config& cfg, const settings& of) {
@@ -258,7 +290,7 @@ int run_program(run_options options, main_function fun) try {
   config cfg;
   detail::configure(cfg, options.settings);
   int exit_code;
-  std::optional<last_word> watched;
+  last_word watched;
   {
     caf::actor_system system{cfg};
     system.await_actors_before_shutdown(false);
@@ -270,12 +302,12 @@ int run_program(run_options options, main_function fun) try {
       exit_code = wait_for_end(heard, how, system, main, drain_deadline);
       system.registry().erase(main_actor_name);
     }
-    watched.emplace(last_patience + std::chrono::seconds{2}, system, exit_code);
+    watched.expect_end(last_patience + std::chrono::seconds{2}, system, exit_code);
   }
+  net::flush_log(net::log_patience);
   return exit_code;
 } catch (const std::exception& mistake) { // no descriptors, no memory, no threads
-  std::cerr << options.program + ": cannot start: " + mistake.what() + "\n" << std::flush;
-  ::_exit(1); // this thread's logger of CAF has outlived its system, and would crash or hang at a normal end
+  detail::cannot_start(options.program, mistake);
 }
 
 std::optional<int> parse_command_line(CLI::App& cli, int argc, char** argv) {

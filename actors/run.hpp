@@ -7,6 +7,7 @@
 
 #include <caf/behavior.hpp>
 
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ struct run_options {
 /// prints the tree of supervisors on stderr. SIGPIPE is ignored. If actors are left over a second after the deadline,
 /// or after a second signal, they are logged and the process exits at once. The soft limit of open files is raised to
 /// the hard one. A standard stream that is closed stays unusable: no socket gets its number.
+///
+/// Whoever reads standard error, or does not, holds nothing up: see net/log.hpp.
 int run_program(run_options options, main_function fun);
 
 /// Reads the command line by `cli` first: `--help` prints the help and answers 0, a mistake prints one line and answers
@@ -62,6 +65,9 @@ void prepare_process(const settings& of);
 
 /// Control actors only: the loops run the rest.
 void configure(config& cfg, const settings& of);
+
+/// Says why there is no actor system, and ends the process with 1.
+[[noreturn]] void cannot_start(const std::string& program, const std::exception& why);
 
 template <class F>
 main_function as_main_function(F fun) {

@@ -1,19 +1,32 @@
-// spdlog is included here and nowhere else. Its writes to standard error are the only output of the library that
-// does not pass through `sys()`.
+// spdlog is included here and nowhere else: it formats. Its asynchronous logger would wait for standard error at the
+// end, or drop the first lines of a flood, which tell the cause, in favour of the last. Writes to standard error are
+// the only output of the library that does not pass through `sys()`: the log's thread goes on while tests replace that.
 #include "actnet/net/log.hpp"
 
-#include <spdlog/logger.h>
-#include <spdlog/sinks/ansicolor_sink.h>
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
 
+#include <spdlog/details/log_msg.h>
+#include <spdlog/details/os.h>
+#include <spdlog/pattern_formatter.h>
+
+#include <algorithm>
 #include <array>
-#include <chrono>
+#include <cerrno>
+#include <climits>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
 #include <map>
-#include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "actnet/net/loop/clock.hpp"
+#include "actnet/net/printable.hpp"
+#include "actnet/net/threads.hpp"
 
 namespace actnet::net {
 
@@ -25,13 +38,33 @@ struct limit {
   std::uint64_t suppressed = 0;
 };
 
-/// Everything that loggers share, under one lock.
+struct line {
+  log_level level; ///< `off`: the text is for standard error as it is.
+  spdlog::log_clock::time_point time;
+  std::string kind;
+  std::string text;
+
+  std::size_t cost() const noexcept { return kind.size() + text.size() + 64; }
+};
+
+enum class waiting { endless, none };
+
+/// Everything that loggers share. `mutex` is held while a line is put in or taken out, never while one is written.
 struct log_state {
   std::mutex mutex;
-  log_sink sink;
+  std::condition_variable queued;
+  std::condition_variable taken;
+  std::deque<line> queue;
+  std::size_t queue_bytes = 0;
+  std::uint64_t dropped = 0;
+  bool has_thread = false;
+  bool writing = false; ///< The log's thread has taken a line out.
   clock* source = &monotonic_clock::instance();
   std::array<std::map<std::string, limit, std::less<>>, static_cast<std::size_t>(log_level::off)> limits;
-  std::unique_ptr<spdlog::logger> standard_error;
+
+  std::mutex sink_mutex; ///< Held while a sink is called.
+  log_sink sink;
+  std::atomic<bool> direct = false; ///< Whether that one is.
 };
 
 /// Never destroyed: threads may log until the process is gone.
@@ -42,6 +75,8 @@ log_state& state() {
 
 /// Set while this thread runs a sink.
 thread_local bool inside_sink = false;
+
+// -- writing -----------------------------------------------------------------------------------------
 
 spdlog::level::level_enum to_spdlog(log_level level) noexcept {
   switch (level) {
@@ -54,42 +89,165 @@ spdlog::level::level_enum to_spdlog(log_level level) noexcept {
   return spdlog::level::off;
 }
 
-/// Keeps a line one line, and a terminal safe from escape sequences: texts may quote what peers sent.
-void append_printable(std::string& line, std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f)
-      line += c;
-    else
-      line.append("\\x") += {digits[byte >> 4], digits[byte & 15]};
+std::string_view color_of(log_level level) noexcept {
+  switch (level) {
+  case log_level::debug: return "\033[36m";          // cyan
+  case log_level::info: return "\033[32m";           // green
+  case log_level::warning: return "\033[33m\033[1m"; // yellow, bold
+  default: return "\033[31m\033[1m";                 // red, bold
   }
 }
 
-void write_to_standard_error(log_state& shared, log_level level, std::string_view kind, std::string_view text) {
-  if (!shared.standard_error) {
-    auto made = std::make_unique<spdlog::logger>("actnet", std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
-    made->set_level(spdlog::level::trace);
-    shared.standard_error = std::move(made);
+/// Texts may quote what peers sent: this keeps a line one line, and a terminal safe from escape sequences.
+std::string formatted(const line& given) {
+  static auto& pattern =
+      *new spdlog::pattern_formatter("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v", spdlog::pattern_time_type::local, "\n");
+  static const bool in_color = spdlog::details::os::in_terminal(stderr) && spdlog::details::os::is_color_terminal();
+  std::string text = given.kind + ": ";
+  append_escaped(text, given.text);
+  const spdlog::details::log_msg message(given.time, {}, "actnet", to_spdlog(given.level), text);
+  spdlog::memory_buf_t buffer;
+  pattern.format(message, buffer);
+  std::string whole(buffer.data(), buffer.size());
+  if (in_color && message.color_range_end > message.color_range_start) {
+    whole.insert(message.color_range_end, "\033[m");
+    whole.insert(message.color_range_start, color_of(given.level));
   }
-  std::string line(kind);
-  line += ": ";
-  append_printable(line, text);
-  shared.standard_error->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+  return whole;
 }
 
-/// With the lock held.
-void emit(log_state& shared, log_level level, std::string_view kind, std::string_view text) {
+/// Whatever is on the other side, and whoever else writes there: a pipe that poll(2) calls ready takes PIPE_BUF bytes
+/// (pipe(7)). What cannot be written is lost.
+void write_to_standard_error(std::string_view text, waiting how) {
+  while (!text.empty()) {
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    const int found = ::poll(&ready, 1, how == waiting::endless ? -1 : 0);
+    if (found == 0)
+      return;
+    const auto count =
+        found < 0 ? -1 : ::write(STDERR_FILENO, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+    if (count >= 0)
+      text.remove_prefix(static_cast<std::size_t>(count));
+    else if (errno != EINTR && errno != EAGAIN)
+      return;
+  }
+}
+
+/// With the sinks' lock held.
+void call(const log_sink& sink, log_level level, std::string_view kind, std::string_view text) {
   struct mark {
     mark() { inside_sink = true; }
     ~mark() { inside_sink = false; }
   } const inside;
-  if (shared.sink)
-    shared.sink(level, kind, text);
-  else
-    write_to_standard_error(shared, level, kind, text);
+  sink(level, kind, text);
 }
+
+void deliver(log_state& shared, const line& given, waiting how) noexcept {
+  try {
+    if (given.level == log_level::off)
+      return write_to_standard_error(given.text, how);
+    {
+      const std::lock_guard sinks(shared.sink_mutex);
+      if (shared.sink)
+        return call(shared.sink, given.level, given.kind, given.text);
+    }
+    write_to_standard_error(formatted(given), how);
+  } catch (...) { // the promise of the header: the line is lost
+  }
+}
+
+// -- the queue ---------------------------------------------------------------------------------------
+
+/// With the lock held, as the following ones.
+void push(log_state& shared, line made) {
+  const auto cost = made.cost();
+  shared.queue.push_back(std::move(made));
+  shared.queue_bytes += cost;
+}
+
+void tell_dropped(log_state& shared) {
+  if (const auto count = std::exchange(shared.dropped, 0); count > 0)
+    push(shared, {log_level::warning, spdlog::log_clock::now(), "log",
+                  std::to_string(count) + " lines were dropped, for they came faster than they were taken"});
+}
+
+line pop(log_state& shared) {
+  auto next = std::move(shared.queue.front());
+  shared.queue.pop_front();
+  shared.queue_bytes -= next.cost();
+  if (shared.queue.empty())
+    tell_dropped(shared);
+  return next;
+}
+
+/// The log's thread.
+void take_lines(log_state& shared) noexcept {
+  std::unique_lock lock(shared.mutex);
+  for (;;) {
+    shared.queued.wait(lock, [&] { return !shared.queue.empty(); });
+    shared.writing = true;
+    {
+      const auto next = pop(shared);
+      lock.unlock();
+      deliver(shared, next, waiting::endless);
+    }
+    lock.lock();
+    shared.writing = false;
+    if (shared.queue.empty())
+      shared.taken.notify_all();
+  }
+}
+
+bool have_thread(log_state& shared) {
+  if (shared.has_thread)
+    return true;
+  shared.has_thread = threads().start("actnet.log", [&shared] { take_lines(shared); }).has_value();
+  if (!shared.has_thread)
+    return false;
+  [[maybe_unused]] static const bool once = [] {
+    // A child of fork(2) has no such thread, and what was queued is its parent's to write.
+    pthread_atfork([] { state().mutex.lock(); }, [] { state().mutex.unlock(); },
+                   [] {
+                     auto& mine = state();
+                     mine.queue.clear();
+                     mine.queue_bytes = mine.dropped = 0;
+                     mine.has_thread = mine.writing = false;
+                     new (&mine.queued) std::condition_variable; // the parent's thread waits at the one before
+                     mine.mutex.unlock();
+                   });
+    std::atexit([] { flush_log(log_patience); });
+    return true;
+  }();
+  return true;
+}
+
+void enqueue(log_state& shared, line made) {
+  std::unique_lock lock(shared.mutex);
+  if (shared.queue_bytes >= (shared.dropped > 0 ? log_queue_bytes_max / 2 : log_queue_bytes_max)) {
+    ++shared.dropped;
+    return;
+  }
+  tell_dropped(shared);
+  push(shared, std::move(made));
+  if (have_thread(shared)) {
+    shared.queued.notify_one();
+    return;
+  }
+  while (!shared.queue.empty())
+    deliver(shared, pop(shared), waiting::none);
+}
+
+/// To where the sink in force wants it.
+void submit(log_state& shared, log_level level, std::string_view kind, std::string_view text) {
+  if (shared.direct.load()) {
+    const std::lock_guard sinks(shared.sink_mutex);
+    if (shared.sink.is_direct())
+      return call(shared.sink, level, kind, text);
+  }
+  enqueue(shared, {level, spdlog::log_clock::now(), std::string(kind), std::string(text)});
+}
+
+// -- the rate limit ----------------------------------------------------------------------------------
 
 limit& limit_of(log_state& shared, log_level level, std::string_view kind, time_point now) {
   auto& kinds = shared.limits[static_cast<std::size_t>(level)];
@@ -113,6 +271,8 @@ bool admit(limit& counted, time_point now, unsigned lines_per_second) noexcept {
 
 } // namespace
 
+// -- for everybody -----------------------------------------------------------------------------------
+
 constinit std::atomic<log_level> detail::least_log_level = log_level::info;
 
 void set_log_level(log_level least) noexcept {
@@ -121,7 +281,9 @@ void set_log_level(log_level least) noexcept {
 
 log_sink set_log_sink(log_sink sink) {
   log_state& shared = state();
-  const std::lock_guard lock(shared.mutex);
+  flush_log(log_patience);
+  const std::lock_guard sinks(shared.sink_mutex);
+  shared.direct = sink.is_direct();
   return std::exchange(shared.sink, std::move(sink));
 }
 
@@ -137,9 +299,7 @@ void log(log_level level, std::string_view kind, std::string_view text) noexcept
   if (!log_enabled(level) || inside_sink)
     return;
   try {
-    log_state& shared = state();
-    const std::lock_guard lock(shared.mutex);
-    emit(shared, level, kind, text);
+    submit(state(), level, kind, text);
   } catch (...) { // the promise of the header: the line is lost
   }
 }
@@ -149,18 +309,45 @@ void log_limited(log_level level, std::string_view kind, std::string_view text, 
     return;
   try {
     log_state& shared = state();
-    const std::lock_guard lock(shared.mutex);
-    const time_point now = shared.source->coarse_now();
-    limit& counted = limit_of(shared, level, kind, now);
-    if (!admit(counted, now, lines_per_second))
-      return;
-    if (counted.suppressed == 0)
-      return emit(shared, level, kind, text);
-    const std::string with_count =
-        std::string(text) + " (suppressed before: " + std::to_string(counted.suppressed) + " of this kind)";
-    counted.suppressed = 0;
-    emit(shared, level, kind, with_count);
+    std::uint64_t suppressed = 0;
+    {
+      const std::lock_guard lock(shared.mutex);
+      const time_point now = shared.source->coarse_now();
+      limit& counted = limit_of(shared, level, kind, now);
+      if (!admit(counted, now, lines_per_second))
+        return;
+      suppressed = std::exchange(counted.suppressed, 0);
+    }
+    if (suppressed == 0)
+      return submit(shared, level, kind, text);
+    submit(shared, level, kind,
+           std::string(text) + " (suppressed before: " + std::to_string(suppressed) + " of this kind)");
   } catch (...) { // as above
+  }
+}
+
+void say(std::string_view text) noexcept {
+  try {
+    enqueue(state(), {log_level::off, {}, {}, std::string(text)});
+  } catch (...) { // as above
+  }
+}
+
+bool flush_log(std::chrono::milliseconds patience) noexcept {
+  if (inside_sink)
+    return false;
+  log_state& shared = state();
+  std::unique_lock lock(shared.mutex);
+  return shared.taken.wait_for(lock, patience, [&] { return shared.queue.empty() && !shared.writing; });
+}
+
+bool start_log_thread() noexcept {
+  try {
+    log_state& shared = state();
+    const std::lock_guard lock(shared.mutex);
+    return have_thread(shared);
+  } catch (...) {
+    return false;
   }
 }
 

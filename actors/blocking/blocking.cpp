@@ -1,9 +1,10 @@
 #include "actnet/actors/blocking/blocking.hpp"
 
 #include "actnet/actors/run.hpp"
+#include "actnet/net/log.hpp"
 
 #include <exception>
-#include <iostream>
+#include <optional>
 
 namespace actnet::blocking {
 
@@ -55,14 +56,19 @@ int detail::run_with(CLI::App* cli, int argc, char** argv, const program& fun) {
   if (const auto done = actnet::detail::read_command_line(cli, argc, argv, options))
     return *done;
   actnet::detail::prepare_process(options.settings);
+  config cfg;
+  actnet::detail::configure(cfg, options.settings);
+  std::optional<caf::actor_system> system;
   try {
-    config cfg;
-    actnet::detail::configure(cfg, options.settings);
-    caf::actor_system system{cfg};
-    system.await_actors_before_shutdown(false);
-    return fun(system);
+    system.emplace(cfg);
   } catch (const std::exception& mistake) {
-    std::cerr << options.program + ": " + mistake.what() + "\n" << std::flush;
+    actnet::detail::cannot_start(options.program, mistake);
+  }
+  system->await_actors_before_shutdown(false);
+  try {
+    return fun(*system);
+  } catch (const std::exception& mistake) {
+    net::say(options.program + ": " + mistake.what() + "\n");
     return 1;
   }
 }

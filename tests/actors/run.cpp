@@ -1,5 +1,6 @@
 // Programs as `run_program` runs them, here within the test: the loops they get, their exit codes, signals.
 #include "support/actor_world.hpp"
+#include "support/standard_error.hpp"
 
 #include "actnet/actors/run.hpp"
 
@@ -7,8 +8,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <iostream>
-#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -246,11 +245,10 @@ TEST_CASE("when a signal has ended a program, later ones do not end its caller",
 TEST_CASE("a main function that throws ends the program with what it says", "[run]") {
   const baseline before;
   captured_log quiet;
-  std::ostringstream said;
-  const auto stderr_before = std::cerr.rdbuf(said.rdbuf());
-  const auto exit_code =
-      run_program(named_test(), [](main_actor&) -> caf::behavior { throw std::runtime_error{"as ordered"}; });
-  std::cerr.rdbuf(stderr_before);
+  int exit_code = -1;
+  const auto said = standard_error_of([&] {
+    exit_code = run_program(named_test(), [](main_actor&) -> caf::behavior { throw std::runtime_error{"as ordered"}; });
+  });
   CHECK(exit_code == 1);
-  CHECK(said.str() == "test: as ordered\n");
+  CHECK(said == "test: as ordered\n");
 }

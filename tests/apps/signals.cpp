@@ -97,7 +97,85 @@ class echo_client {
   std::uint64_t said_ = 0;
 };
 
+/// Where a program says what it says on stderr: read line by line, and then not any more.
+class neglected_errors {
+ public:
+  neglected_errors() : path_(folder_ / "errors") {
+    ::mkfifo(path_.c_str(), 0600);
+    read_.reset(::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  }
+
+  /// `argv` with its stderr here.
+  std::vector<std::string> of(std::vector<std::string> argv) const { return redirected("2>" + path_, std::move(argv)); }
+
+  /// Reads until there is a line with `begin` in it; returns what follows there.
+  std::string await_line(const std::string& begin) {
+    std::string found;
+    REQUIRE(eventually([&] {
+      char buffer[4096];
+      if (const auto count = ::read(read_.fd(), buffer, sizeof buffer); count > 0)
+        text_.append(buffer, static_cast<std::size_t>(count));
+      const auto at = text_.find(begin);
+      const auto end = at == text_.npos ? at : text_.find('\n', at);
+      if (end == text_.npos)
+        return false;
+      found = text_.substr(at + begin.size(), end - at - begin.size());
+      return true;
+    }));
+    return found;
+  }
+
+  /// From now on nobody reads, and there is no room.
+  void neglect() {
+    const descriptor write{::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)};
+    for (const std::string dots(4096, '.'); ::write(write.fd(), dots.data(), dots.size()) > 0;) {
+    }
+  }
+
+ private:
+  scratch_folder folder_;
+  std::string path_;
+  descriptor read_;
+  std::string text_;
+};
+
 } // namespace
+
+TEST_CASE("a program goes on and ends in good order while nobody reads what it says on stderr", "[signals]") {
+  baseline before;
+  const scratch_folder folder;
+  const auto settings = folder.file("settings.toml", "[listener]\nmax_per_address = 1\n");
+  neglected_errors errors;
+  process server({.argv = errors.of({app("echo_server"), "--config-file=" + settings, "127.0.0.1:0"}), .input = ""});
+  const auto port = static_cast<std::uint16_t>(std::stoul(errors.await_line("listening on 127.0.0.1:")));
+  errors.neglect();
+  echo_client client(port, 1);
+  client.say(1'000);
+  REQUIRE(client.hears_all());
+  for (int i = 0; i < 3; ++i) {
+    peer refused(port); // which is logged
+    CHECK(refused.await_end() == ending::reset);
+    server.send_signal(SIGUSR1);
+    REQUIRE(eventually([&] { return !is_pending(server, SIGUSR1); }));
+    client.say(1'000);
+    REQUIRE(client.hears_all());
+  }
+  CHECK(client.ends_well());
+  server.send_signal(SIGTERM);
+  CHECK(server.wait() == exit_status{0, 0});
+}
+
+TEST_CASE("a second signal ends a stuck program also while nobody reads what it says on stderr", "[signals]") {
+  baseline before;
+  neglected_errors errors;
+  process program({.argv = errors.of({ACTNET_STUCK_PROGRAM, "0", "3600000"})});
+  errors.await_line("stuck");
+  errors.neglect();
+  program.send_signal(SIGTERM);
+  REQUIRE(eventually([&] { return !is_pending(program, SIGTERM); }));
+  program.send_signal(SIGTERM);
+  CHECK(program.wait() == exit_status{128 + SIGTERM, 0});
+}
 
 TEST_CASE("one signal ends a program also when a loop is stuck, with a last word after the drain deadline",
           "[signals]") {

@@ -168,9 +168,10 @@ caf::behavior probe::everything() {
 // -- captured_log -------------------------------------------------------------------------------------------------
 
 captured_log::captured_log()
-    : before_(net::set_log_sink([this](net::log_level, std::string_view kind, std::string_view text) {
-        lines.add(std::string{kind} + ": " + std::string{text});
-      })) {
+    : before_(
+          net::set_log_sink(net::log_sink::direct([this](net::log_level, std::string_view kind, std::string_view text) {
+            lines.add(std::string{kind} + ": " + std::string{text});
+          }))) {
   net::set_log_clock(net::monotonic_clock::instance());
 }
 

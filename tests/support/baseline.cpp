@@ -1,5 +1,7 @@
 #include "support/baseline.hpp"
 
+#include "actnet/net/log.hpp"
+
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 
@@ -100,6 +102,7 @@ std::string describe(int fd, const std::string& target) {
 baseline::baseline(std::vector<counter> counters) : counters_(std::move(counters)) {
   // A thread sanitizer starts one of its own together with the first of ours.
   std::thread([] {}).join();
+  net::start_log_thread(); // it stays
   descriptors_ = open_descriptors();
   threads_ = running_threads();
   for (const auto& each : counters_)

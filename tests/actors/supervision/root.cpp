@@ -1,10 +1,10 @@
 // The main actor as the root of a tree: how programs begin, stop and end with children.
 #include "support/actor_world.hpp"
+#include "support/standard_error.hpp"
 
 #include "actnet/actors/run.hpp"
 #include "actnet/actors/supervision/supervisor.hpp"
 
-#include <iostream>
 #include <sstream>
 
 using namespace actnet;
@@ -85,12 +85,9 @@ struct outcome_of_program {
 outcome_of_program run_here(main_function fun, run_options options = {}) {
   options.program = "program";
   options.settings.loops.count = 2;
-  std::ostringstream said;
-  const auto before = std::cerr.rdbuf(said.rdbuf());
-  const auto code = run_program(options, std::move(fun));
-  std::cerr.rdbuf(before);
+  int code = -1;
+  std::istringstream lines{standard_error_of([&] { code = run_program(options, std::move(fun)); })};
   std::string complaints;
-  std::istringstream lines{said.str()};
   for (std::string line; std::getline(lines, line);)
     if (line.starts_with("program:"))
       complaints += line + "\n";

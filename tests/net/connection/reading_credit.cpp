@@ -191,10 +191,11 @@ TEST_CASE("a reset while starved is noticed at once and the rest is delivered wh
 
 TEST_CASE("an owner that holds all credit is warned about, then the connection is closed") {
   std::vector<std::string> lines;
-  const auto before = net::set_log_sink([&](net::log_level, std::string_view kind, std::string_view line) {
-    if (kind == "credit-stall")
-      lines.emplace_back(line);
-  });
+  const auto before =
+      net::set_log_sink(net::log_sink::direct([&](net::log_level, std::string_view kind, std::string_view line) {
+        if (kind == "credit-stall")
+          lines.emplace_back(line);
+      }));
   {
     stage on;
     net::set_log_clock(on.clock);

@@ -133,10 +133,10 @@ std::pair<stream_socket, actnet::test::peer> pair_of_streams() {
 class captured_log {
  public:
   captured_log()
-      : before_(set_log_sink([this](log_level, std::string_view kind, std::string_view text) {
+      : before_(set_log_sink(log_sink::direct([this](log_level, std::string_view kind, std::string_view text) {
           std::lock_guard guard{mutex_};
           lines_.push_back(std::string{kind} + ": " + std::string{text});
-        })) {
+        }))) {
     set_log_clock(time_); // stands still, so that a second never passes
   }
   ~captured_log() {
