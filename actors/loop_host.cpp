@@ -11,10 +11,8 @@
 #include <caf/scheduler/abstract_coordinator.hpp>
 #include <caf/send.hpp>
 
-#include <cxxabi.h>
-#include <pthread.h>
-
 #include <cstdlib>
+#include <cxxabi.h>
 #include <typeinfo>
 
 namespace actnet {
@@ -39,15 +37,16 @@ loop_host::loop_host(caf::actor_system& system, std::unique_ptr<net::loop> home)
 }
 
 loop_host::~loop_host() {
-  if (thread_.joinable())
+  if (thread_)
     stop();
 }
 
-void loop_host::start(const std::string& thread_name) {
-  thread_ = std::thread{[this, thread_name] {
-    pthread_setname_np(pthread_self(), thread_name.substr(0, 15).c_str());
-    main();
-  }};
+net::result<void> loop_host::start(const std::string& thread_name) {
+  auto begun = net::start_thread(thread_name, [this] { main(); });
+  if (!begun)
+    return net::failure{begun.error()};
+  thread_ = std::move(*begun);
+  return {};
 }
 
 void loop_host::main() {
@@ -66,7 +65,7 @@ void loop_host::main() {
 }
 
 void loop_host::stop(std::chrono::milliseconds patience) {
-  if (!thread_.joinable()) { // never started: pumped by hand, or not at all
+  if (!thread_) { // never started, or stopped before: pumped by hand, or not at all
     loop_->close_inbox();
     return;
   }
@@ -80,7 +79,8 @@ void loop_host::stop(std::chrono::milliseconds patience) {
         o.host->abort_all(o.patience);
       },
       &stop_order, nullptr);
-  thread_.join();
+  thread_->join();
+  thread_ = nullptr;
   loop_->let_go_of_backend();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actnet/net/loop/loop.hpp"
+#include "actnet/net/threads.hpp"
 
 #include <caf/actor_control_block.hpp>
 #include <caf/execution_unit.hpp>
@@ -12,7 +13,6 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace actnet {
@@ -36,8 +36,8 @@ class loop_host final : public caf::execution_unit,
   loop_host(caf::actor_system& system, std::unique_ptr<net::loop> home);
   ~loop_host() override;
 
-  /// Runs the loop in a thread of its own until `stop`. Any thread, once.
-  void start(const std::string& thread_name);
+  /// Runs the loop in a thread of its own until `stop`, unless none is to be had. Any thread, once.
+  net::result<void> start(const std::string& thread_name);
 
   /// Aborts what still lives on the loop, runs it until that is gone or `patience` is over, ends the thread. Any thread
   /// but the loop's.
@@ -112,7 +112,7 @@ class loop_host final : public caf::execution_unit,
   static inline constinit thread_local loop_host* of_this_thread_ = nullptr;
 
   std::unique_ptr<net::loop> loop_;
-  std::thread thread_;
+  std::unique_ptr<net::running_thread> thread_;
   std::vector<caf::resumable*> ready_;
   std::vector<caf::resumable*> running_jobs_;
   std::vector<hosted_actor*> hosted_;

@@ -3,24 +3,25 @@
 #include "actnet/actors/errors.hpp"
 #include "actnet/actors/messages.hpp"
 #include "actnet/net/log.hpp"
+#include "actnet/net/processors.hpp"
+#include "actnet/net/threads.hpp"
 
-#include <sched.h>
+#include <caf/defaults.hpp>
+
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace actnet {
 
 namespace {
 
-std::size_t usable_processors() noexcept {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0)
-    return 1;
-  return static_cast<std::size_t>(CPU_COUNT(&set));
-}
+/// Of CAF, besides its scheduler's: its clock and its printer; one to spare.
+constexpr std::size_t other_threads = 3;
 
 } // namespace
 
@@ -51,9 +52,19 @@ void loops::init(caf::actor_system_config& cfg) {
     settings_ = ours->settings;
   else
     settings_.loops.count = static_cast<std::size_t>(caf::get_or(cfg, "actnet.loops", std::uint64_t{0}));
-  const auto count = settings_.loops.count != 0 ? settings_.loops.count : usable_processors();
+  const auto count = settings_.loops.count != 0 ? settings_.loops.count : net::usable_processors();
   for (std::size_t i = 0; i < count; ++i)
     hosts_.push_back(make_host());
+  prove_threads(cfg);
+}
+
+/// Now, for the first of them is made after this: where CAF is refused one it crashes, or waits without end.
+void loops::prove_threads(const caf::actor_system_config& cfg) const {
+  const auto workers = caf::get_or(cfg, "scheduler.max-threads", caf::defaults::scheduler::max_threads);
+  const auto needed = hosts_.size() + static_cast<std::size_t>(workers) + other_threads;
+  if (const auto proven = net::prove_threads(needed); !proven)
+    throw std::runtime_error{proven.error().message() + ", and " + std::to_string(needed) +
+                             " are needed (see `ulimit -u`, and pids.max of its cgroup)"};
 }
 
 std::shared_ptr<loop_host> loops::make_host() {
@@ -69,7 +80,12 @@ std::shared_ptr<loop_host> loops::make_host() {
 
 void loops::start() {
   for (std::size_t i = 0; i < hosts_.size(); ++i)
-    hosts_[i]->start("actnet." + std::to_string(i));
+    if (const auto begun = hosts_[i]->start("actnet." + std::to_string(i)); !begun) {
+      // Another program of this user was faster than the proof foresaw. CAF cannot be ended any more.
+      net::say("actnet: cannot start: " + begun.error().message() + "\n");
+      net::flush_log(net::log_patience);
+      ::_exit(1);
+    }
 }
 
 void loops::stop() {
@@ -106,12 +122,13 @@ loop_host& loops::make_own_loop() {
     host->stop(); // joins its thread; the rest stays for those who hold actors of it
     return true;
   });
-  own_hosts_.push_back(make_host());
-  auto& host = *own_hosts_.back();
-  host.loop().set_turn_alarm(std::chrono::milliseconds{0}); // blocking is what it is for
-  host.stop_when_empty();
-  host.start("actnet.own");
-  return host;
+  auto made = make_host();
+  made->loop().set_turn_alarm(std::chrono::milliseconds{0}); // blocking is what it is for
+  made->stop_when_empty();
+  if (const auto begun = made->start("actnet.own"); !begun)
+    throw std::system_error{begun.error(), "actnet: no loop of its own"};
+  own_hosts_.push_back(std::move(made));
+  return *own_hosts_.back();
 }
 
 std::vector<std::shared_ptr<loop_host>> loops::every_loop() const {

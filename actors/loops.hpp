@@ -46,7 +46,8 @@ class loops final : public caf::actor_system::module {
   /// The loop whose thread is calling, if that is wanted and there is one; else the next.
   loop_host& next(bool rather_this) noexcept;
 
-  /// A loop and a thread for one actor that blocks; it ends with the last actor on it. Any thread.
+  /// A loop and a thread for one actor that blocks; it ends with the last actor on it. Throws std::system_error if
+  /// there is no thread for it, or std::runtime_error if no descriptor. Any thread.
   loop_host& make_own_loop();
 
   /// All that run now, or have ended not long ago: those of `at`, in their order, then the own ones. Any thread.
@@ -70,6 +71,7 @@ class loops final : public caf::actor_system::module {
  private:
   std::shared_ptr<loop_host> make_host();
   void stop_own_loops();
+  void prove_threads(const caf::actor_system_config& cfg) const;
 
   caf::actor_system& system_;
   actnet::settings settings_;

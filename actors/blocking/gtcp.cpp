@@ -4,7 +4,6 @@
 
 #include <exception>
 #include <string>
-#include <system_error>
 
 namespace actnet::blocking::gtcp {
 
@@ -16,7 +15,7 @@ result<T> once(caf::actor_system& system, endpoint_argument remote, std::optiona
 }
 
 void complain(const std::string& what) {
-  net::log(net::log_level::error, "server", what);
+  net::log_limited(net::log_level::error, "server", what);
 }
 
 } // namespace
@@ -116,22 +115,25 @@ void server::handle(stream_socket peer, const handler& each) {
     return;
   auto& mine = workers_.emplace_back();
   mine.peer = peer.as_connection();
-  try {
-    mine.thread = std::thread{[this, &mine, &each, given = std::move(peer)]() mutable {
-      try {
-        conn held{std::move(given)};
-        each(held);
-      } catch (...) {
-        complain("a handler ended by an exception: " + to_text(std::current_exception()));
-      }
-      std::lock_guard ending{mutex_};
-      mine.ended = true;
-      worker_ended_.notify_one();
-    }};
-  } catch (const std::system_error& refused) {
-    workers_.pop_back();
-    complain(std::string{"no thread for a connection, which is reset: "} + refused.what());
+  const auto given = std::make_shared<stream_socket>(std::move(peer));
+  auto begun = net::start_thread("actnet.gtcp", [this, &mine, &each, given] {
+    try {
+      conn held{std::move(*given)};
+      each(held);
+    } catch (...) {
+      complain("a handler ended by an exception: " + to_text(std::current_exception()));
+    }
+    std::lock_guard ending{mutex_};
+    mine.ended = true;
+    worker_ended_.notify_one();
+  });
+  if (begun) {
+    mine.thread = std::move(*begun);
+    return;
   }
+  mine.peer.abort(); // before `given` goes, which would close it
+  workers_.pop_back();
+  complain("no thread for a connection, which is reset: " + begun.error().message());
 }
 
 /// `all`: waits for them.
@@ -146,7 +148,7 @@ void server::join_ended(bool all) {
   }
   lock.unlock();
   for (auto& each : gone)
-    each.thread.join();
+    each.thread->join();
 }
 
 // -- one-shots ---------------------------------------------------------------------------------------

@@ -14,11 +14,13 @@
 #include "actnet/actors/blocking/blocking.hpp"
 #include "actnet/actors/blocking/immediate.hpp"
 #include "actnet/actors/sequential/gtcp_pool.hpp"
+#include "actnet/net/threads.hpp"
 
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -111,7 +113,7 @@ class server {
 
  private:
   struct worker {
-    std::thread thread;
+    std::unique_ptr<net::running_thread> thread;
     connection peer;
     bool ended = false;
   };

@@ -1,4 +1,5 @@
 // The loops as a module of an actor system, and what many idle connections cost.
+#include "support/faulty_threads.hpp"
 #include "support/invariants.hpp"
 
 #include <sys/resource.h>
@@ -177,6 +178,39 @@ TEST_CASE("a drain ends at its deadline the connections that live on a loop of i
   CHECK(connections->count(with_cause("closed aborted", errc::aborted)) == 2);
   CHECK(accepted.await_end() == ending::reset);
   CHECK(dialled.await_end() == ending::reset);
+}
+
+TEST_CASE("where no thread is to be had, a loop of its own is refused and nothing of it stays", "[loops]") {
+  actor_world world;
+  auto& all = loops::of(world.system());
+  const baseline before;
+  const few_threads none{0};
+  for (int i = 0; i < 3; ++i)
+    CHECK_THROWS_WITH(all.make_own_loop(), "actnet: no loop of its own: no more threads can be had");
+}
+
+TEST_CASE("a connection whose handler should have a thread of its own ends at once if there is none", "[loops]") {
+  captured_log said;
+  actor_world world;
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  listen_options options;
+  options.handlers = placement::own_loop;
+  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0", options).each<plain>(); });
+  log->expect("listening");
+  baseline before;
+  {
+    const few_threads none{0};
+    peer refused{world.port_of(boss)};
+    (void)refused.await_end();
+  }
+  before.check();
+  said.lines.expect("actor: a connection handler could not be made: actnet: no loop of its own: no more threads can be "
+                    "had");
+  peer served{world.port_of(boss)};
+  served.send_all("x");
+  CHECK(served.read_exactly(1) == "x");
+  served.close();
 }
 
 TEST_CASE("what begins on a loop that is stopping ends at once", "[loops]") {
