@@ -3,6 +3,7 @@
 #include "actnet/actors/config_file.hpp"
 #include "actnet/net/codec/framing.hpp"
 #include "actnet/net/log.hpp"
+#include "actnet/net/processors.hpp"
 #include "actnet/net/socket/system_calls.hpp"
 #include "actnet/net/threads.hpp"
 
@@ -279,7 +280,8 @@ void detail::cannot_start(const std::string& program, const std::exception& why)
 void detail::configure(config& cfg, const settings& of) {
   cfg.settings = of;
   cfg.set("scheduler.policy", caf::atom("sharing")); // idle workers of the stealing policy would poll
-  cfg.set("scheduler.max-threads", std::uint64_t{2});
+  const auto threads = of.scheduler_threads != 0 ? of.scheduler_threads : net::usable_processors();
+  cfg.set("scheduler.max-threads", static_cast<std::uint64_t>(threads));
   cfg.set("scheduler.max-throughput", std::uint64_t{300});
 }
 

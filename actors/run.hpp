@@ -63,7 +63,7 @@ std::optional<int> read_command_line(CLI::App* cli, int argc, char** argv, run_o
 /// What a process needs before the first socket.
 void prepare_process(const settings& of);
 
-/// Control actors only: the loops run the rest.
+/// For CAF's scheduler. The loops run all else.
 void configure(config& cfg, const settings& of);
 
 /// Says why there is no actor system, and ends the process with 1.

@@ -13,7 +13,8 @@
 namespace actnet {
 
 struct loops_options {
-  std::size_t count = 0; ///< Loops and their threads; 0: one for each processor this process may use.
+  /// Loops and their threads; 0: one for each processor this process may use (see net/processors.hpp).
+  std::size_t count = 0;
   std::chrono::milliseconds turn_alarm{25}; ///< A longer turn is logged, with its actor. Zero: none is.
   net::clock* time = nullptr;               ///< Null: the monotonic clock.
   net::backend_factory make_backend;        ///< Empty: epoll.
@@ -25,6 +26,10 @@ struct settings {
 
   // -- only for `actnet::run` ----------------------------------------------------------------
 
+  /// Threads of CAF's scheduler, for `placement::scheduler`: handlers that compute. They sleep while there is nothing
+  /// to compute. 0: one for each processor this process may use. An actor system of your own has CAF's
+  /// `scheduler.max-threads`.
+  std::size_t scheduler_threads = 0;
   /// What the connections of a program that is told to stop have to end by themselves.
   std::chrono::milliseconds drain_deadline{5'000};
   /// Of the main actor.

@@ -3,6 +3,9 @@
 #include "support/standard_error.hpp"
 
 #include "actnet/actors/run.hpp"
+#include "actnet/net/processors.hpp"
+
+#include <caf/scheduler/abstract_coordinator.hpp>
 
 #include <pthread.h>
 #include <signal.h>
@@ -222,6 +225,18 @@ TEST_CASE("a program that opens nothing is over, and its caller's signals are as
   }
   CHECK(during.ignores_pipe);
   CHECK(after.ignores_pipe == before.ignores_pipe);
+}
+
+TEST_CASE("CAF's scheduler has a thread for each processor, or as many as the settings say", "[run]") {
+  const std::size_t wanted = GENERATE(0, 1, 5);
+  std::size_t made = 0;
+  auto options = named_test();
+  options.settings.scheduler_threads = wanted;
+  CHECK(run_program(options, [&](main_actor& self) -> caf::behavior {
+          made = self.system().scheduler().num_workers();
+          return {};
+        }) == 0);
+  CHECK(made == (wanted != 0 ? wanted : net::usable_processors()));
 }
 
 TEST_CASE("when a signal has ended a program, later ones do not end its caller", "[run]") {
