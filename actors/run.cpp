@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
@@ -55,13 +56,37 @@ void choose_log_level(net::log_level otherwise) {
   net::log(log_level::warning, "start", "ACTNET_LOG is none of debug, info, warning, error, off");
 }
 
+/// What a child of fork(2) gets back, so that a program that it executes begins as if it had been started by whoever
+/// started this one. A child reads it in a place where little is allowed (pthread_atfork(3)): plain and static.
+struct given_back {
+  sigset_t mask{};
+  struct sigaction broken_pipe {};
+  rlimit files{};
+  std::atomic<bool> has_signals = false;
+  std::atomic<bool> has_files = false;
+};
+given_back children_get;
+
+void give_back_to_children() {
+  [[maybe_unused]] static const int once = pthread_atfork(nullptr, nullptr, [] {
+    if (children_get.has_signals) {
+      sigaction(SIGPIPE, &children_get.broken_pipe, nullptr);
+      pthread_sigmask(SIG_SETMASK, &children_get.mask, nullptr);
+    }
+    if (children_get.has_files)
+      ::setrlimit(RLIMIT_NOFILE, &children_get.files);
+  });
+}
+
 void raise_file_limit() {
   rlimit limit{};
   if (net::sys().getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
     return;
   const auto before = limit.rlim_cur;
+  children_get.files = limit;
   limit.rlim_cur = limit.rlim_max;
-  if (net::sys().setrlimit(RLIMIT_NOFILE, &limit) != 0)
+  children_get.has_files = net::sys().setrlimit(RLIMIT_NOFILE, &limit) == 0;
+  if (!children_get.has_files)
     net::log(net::log_level::warning, "start", "the limit of open files stays at " + std::to_string(before));
   else if (net::log_enabled(net::log_level::debug))
     net::log(net::log_level::debug, "start",
@@ -98,8 +123,13 @@ class signals {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &ignore, &pipe_before_);
+    children_get.mask = before_;
+    children_get.broken_pipe = pipe_before_;
+    children_get.has_signals = true;
+    give_back_to_children();
   }
   ~signals() {
+    children_get.has_signals = false;
     // What came too late to be heard would end the process once it is let through, and so would what is still to come:
     // a program that was told to end is on its way.
     const timespec at_once{};
@@ -269,6 +299,7 @@ void detail::prepare_process(const settings& of) {
   net::start_log_thread();
   choose_log_level(of.log_level);
   raise_file_limit();
+  give_back_to_children();
 }
 
 void detail::cannot_start(const std::string& program, const std::exception& why) {

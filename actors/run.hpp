@@ -37,6 +37,10 @@ struct run_options {
 /// or after a second signal, they are logged and the process exits at once. The soft limit of open files is raised to
 /// the hard one. A standard stream that is closed stays unusable: no socket gets its number.
 ///
+/// A child of fork(2) begins with the signal mask, SIGPIPE and limit of open files that the program was started with.
+/// posix_spawn(3), system(3) and popen(3) know nothing of that: what they start has SIGINT, SIGTERM and SIGHUP blocked
+/// and SIGPIPE ignored, unless posix_spawnattr_setsigmask and posix_spawnattr_setsigdefault say otherwise.
+///
 /// Whoever reads standard error, or does not, holds nothing up: see net/log.hpp.
 int run_program(run_options options, main_function fun);
 

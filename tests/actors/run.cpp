@@ -9,6 +9,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <thread>
@@ -237,6 +240,35 @@ TEST_CASE("CAF's scheduler has a thread for each processor, or as many as the se
           return {};
         }) == 0);
   CHECK(made == (wanted != 0 ? wanted : net::usable_processors()));
+}
+
+TEST_CASE("what a program forks gets back the signals and the limit of open files that the program began with",
+          "[run]") {
+  rlimit files{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &files) == 0);
+  const auto low = rlimit{files.rlim_max - 1, files.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+  const signal_state before;
+  int differs = -1;
+  CHECK(run_program(named_test(), [&](main_actor&) -> caf::behavior { // in the thread of a loop
+          const auto child = ::fork();
+          if (child == 0) {
+            const signal_state there;
+            rlimit its{};
+            ::getrlimit(RLIMIT_NOFILE, &its);
+            int different = its.rlim_cur != low.rlim_cur;
+            different |= 2 * (there.ignores_pipe != before.ignores_pipe);
+            for (const auto number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2})
+              different |= 4 * (there.blocks(number) != before.blocks(number));
+            ::_exit(different);
+          }
+          int status = 0;
+          ::waitpid(child, &status, 0);
+          differs = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+          return {};
+        }) == 0);
+  CHECK(differs == 0);
+  ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
 TEST_CASE("when a signal has ended a program, later ones do not end its caller", "[run]") {
