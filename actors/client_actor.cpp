@@ -3,6 +3,7 @@
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/loops.hpp"
 #include "actnet/actors/make_lean.hpp"
+#include "actnet/actors/unheard.hpp"
 #include "actnet/net/loop/waits.hpp"
 
 #include <caf/actor_config.hpp>
@@ -148,12 +149,17 @@ void client_actor::reconnect_later(const caf::error& cause) {
   const auto delay = delays_->next(connected_at_ == net::time_point{} ? now : std::exchange(connected_at_, {}), now);
   waits_ = true;
   home().loop().timers().arm(*this, net::later(now, delay));
-  send(birth_.owner, caf::make_message_id(), reconnecting{*birth_.only_remote, cause, delay});
+  if (birth_.owner)
+    send(birth_.owner, caf::make_message_id(), reconnecting{*birth_.only_remote, cause, delay});
+  else if (cause)
+    log_unheard("connect to", *birth_.only_remote, cause);
 }
 
 void client_actor::refuse(const pending_request& whom, const net::endpoint& remote, const caf::error& cause) {
   if (whom.id.is_request())
     answer(whom, cause);
+  else if (!whom.sender)
+    log_unheard("connect to", remote, cause);
   else
     send(whom.sender, caf::make_message_id(), connect_failed{remote, cause});
 }

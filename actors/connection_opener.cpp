@@ -124,8 +124,8 @@ connection open_connection(loop_host& home, connection_birth birth, const connec
     try {
       born.born_to(caf::actor_cast<caf::strong_actor_ptr>(make_handler(home, opened)));
     } catch (...) {
-      net::log(net::log_level::error, "actor",
-               "a connection handler could not be made: " + to_text(std::current_exception()));
+      net::log_limited(net::log_level::error, "actor",
+                       "a connection handler could not be made: " + to_text(std::current_exception()));
       return {};
     }
   } else if (owner) {

@@ -3,6 +3,7 @@
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/make_lean.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
+#include "actnet/actors/unheard.hpp"
 #include "actnet/net/log.hpp"
 #include "actnet/net/loop/waits.hpp"
 
@@ -81,7 +82,7 @@ void datagram_actor::begin() {
       owner = caf::actor_cast<caf::strong_actor_ptr>(make_handler_(home(), me));
     } catch (...) {
       const auto why = "its handler could not be made: " + to_text(std::current_exception());
-      net::log(net::log_level::error, "actor", counters_.local.to_string() + ": " + why);
+      net::log_limited(net::log_level::error, "actor", counters_.local.to_string() + ": " + why);
       fail_to_open(make_error(errc::other, why));
       return;
     }
@@ -102,7 +103,10 @@ void datagram_actor::begin() {
 }
 
 void datagram_actor::cannot_begin(const caf::error& cause) {
-  send(std::exchange(opener_, nullptr), caf::make_message_id(), bind_failed{wanted_local_, cause});
+  if (opener_)
+    send(std::exchange(opener_, nullptr), caf::make_message_id(), bind_failed{wanted_local_, cause});
+  else
+    log_unheard("bind", wanted_local_, cause);
 }
 
 void datagram_actor::fail_to_open(const caf::error& cause) {

@@ -21,8 +21,8 @@ namespace {
 
 caf::error describe_exception(caf::scheduled_actor* self, std::exception_ptr& cause) {
   auto what = to_text(cause);
-  net::log(net::log_level::error, "actor",
-           std::string{self->name()} + "#" + std::to_string(self->id()) + " ended by an exception: " + what);
+  net::log_limited(net::log_level::error, "actor",
+                   std::string{self->name()} + "#" + std::to_string(self->id()) + " ended by an exception: " + what);
   return caf::make_error(caf::sec::runtime_error, std::move(what));
 }
 

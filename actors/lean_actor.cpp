@@ -131,7 +131,7 @@ void lean_actor::serve() noexcept {
         dispatch(*message);
     } catch (...) {
       const auto what = to_text(std::current_exception());
-      net::log(net::log_level::error, "actor", std::string{name()} + ": a command failed: " + what);
+      net::log_limited(net::log_level::error, "actor", std::string{name()} + ": a command failed: " + what);
       answer(*message, make_error(errc::other, what));
       if (!ended_)
         abort_now(errc::other);

@@ -4,6 +4,7 @@
 #include "actnet/actors/loops.hpp"
 #include "actnet/actors/make_lean.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
+#include "actnet/actors/unheard.hpp"
 #include "actnet/net/log.hpp"
 #include "actnet/net/loop/waits.hpp"
 
@@ -86,7 +87,10 @@ void listener_actor::cannot_begin(const caf::error& cause) {
   if (is_leader()) {
     plan_->sockets.clear();
     plan_->leave();
-    send(plan_->owner, caf::make_message_id(), listen_failed{plan_->local, cause});
+    if (plan_->owner)
+      send(plan_->owner, caf::make_message_id(), listen_failed{plan_->local, cause});
+    else
+      log_unheard("listen on", plan_->local, cause);
   } else {
     net::log(net::log_level::error, "accept", local_.to_string() + ": a shard cannot listen: " + to_text(cause));
   }

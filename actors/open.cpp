@@ -7,6 +7,7 @@
 #include "actnet/actors/listener_actor.hpp"
 #include "actnet/actors/messages.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
+#include "actnet/actors/unheard.hpp"
 
 #include <caf/actor_cast.hpp>
 #include <caf/mailbox_element.hpp>
@@ -19,12 +20,27 @@ namespace actnet {
 
 namespace {
 
+constexpr const char* words_for(const listen_failed*) {
+  return "listen on";
+}
+
+constexpr const char* words_for(const bind_failed*) {
+  return "bind";
+}
+
+constexpr const char* words_for(const connect_failed*) {
+  return "connect to";
+}
+
 template <class Failed>
 void tell(const caf::actor& owner, const endpoint_argument& argument, caf::error cause) {
-  if (owner)
-    caf::actor_cast<caf::strong_actor_ptr>(owner)->enqueue(
-        caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, Failed{argument.value(), std::move(cause)}),
-        nullptr);
+  if (!owner) {
+    log_unheard(words_for(static_cast<Failed*>(nullptr)), argument.value(), cause);
+    return;
+  }
+  caf::actor_cast<caf::strong_actor_ptr>(owner)->enqueue(
+      caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, Failed{argument.value(), std::move(cause)}),
+      nullptr);
 }
 
 template <class Failed>

@@ -129,8 +129,8 @@ void coroutine_actor::run_ready() noexcept {
     if (is_ == role::program)
       tell_program(home().system(), program_stop{1, what, {}});
     else
-      net::log(net::log_level::error, "actor",
-               std::string{name()} + "#" + std::to_string(id()) + " ended by an exception: " + what);
+      net::log_limited(net::log_level::error, "actor",
+                       std::string{name()} + "#" + std::to_string(id()) + " ended by an exception: " + what);
     end_with(caf::make_error(caf::sec::runtime_error, what));
   }
 }

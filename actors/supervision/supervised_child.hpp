@@ -68,7 +68,7 @@ struct supervisor_actor::child final : net::timer, std::enable_shared_from_this<
 
   void on_timer(net::time_point) noexcept override {
     if (state == child_state::stopping) {
-      net::log(net::log_level::warning, "supervisor", path() + " does not end in time and is killed");
+      boss.log_of_child(net::log_level::warning, path() + " does not end in time and is killed");
       caf::anon_send_exit(who, caf::exit_reason::kill);
     } else if (state == child_state::restarting) {
       boss.waiting_.push_back({[me = shared_from_this()] { me->boss.start_again(me); }, {}});

@@ -26,8 +26,8 @@ supervisor_actor::supervisor_actor(caf::actor_config& cfg, std::string path, sup
     if (ordered)
       told_to_end(order.reason);
     else
-      net::log(net::log_level::warning, "supervisor",
-               path_ + " is linked to an actor that ended: " + in_words(order.reason));
+      net::log_limited(net::log_level::warning, "supervisor",
+                       path_ + " is linked to an actor that ended: " + in_words(order.reason));
   });
 }
 
@@ -428,7 +428,7 @@ void supervisor_actor::drain_sockets(std::chrono::milliseconds deadline, std::fu
 }
 
 void supervisor_actor::child_failed_to_start(const std::string& path, started_child::nature, const caf::error& cause) {
-  net::log(net::log_level::error, "supervisor", path + " did not start: " + in_words(cause));
+  log_of_child(net::log_level::error, path + " did not start: " + in_words(cause));
 }
 
 void supervisor_actor::giving_up(const std::string&) {}

@@ -5,6 +5,7 @@
 #include "actnet/actors/supervision/relay.hpp"
 #include "actnet/actors/supervision/restart_window.hpp"
 #include "actnet/actors/supervision/supervisor.hpp"
+#include "actnet/net/log.hpp"
 #include "actnet/net/loop/timers.hpp"
 
 #include <caf/actor.hpp>
@@ -169,6 +170,7 @@ class supervisor_actor : public handler {
   void stop_those_that_wait_for(const child_ptr& failed);
   void set_state(child& which, child_state state);
   child_info describe(const child& which) const;
+  void log_of_child(net::log_level level, const std::string& line) const;
   void log_end(const child& which, const caf::error& reason, const char* what_follows) const;
   void log_waiting_end(child& which, const char* what_follows) const;
 

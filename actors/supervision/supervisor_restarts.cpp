@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds grace{100};
 
 /// Lines in the log; of the others the next line tells the number.
-constexpr unsigned dynamic_ends_per_second = 10;
+constexpr unsigned dynamic_lines_per_second = 10;
 
 bool is_normal(const caf::error& reason) {
   return !reason || reason == caf::exit_reason::normal || reason == caf::exit_reason::user_shutdown;
@@ -156,10 +156,17 @@ void supervisor_actor::log_end(const child& which, const caf::error& reason, con
   if (!net::log_enabled(level))
     return;
   const auto line = which.path() + " ended: " + in_words(reason) + (what_follows ? what_follows : "");
-  // Of children without number there can be a flood, unless they are started again: that has its intensity.
-  const bool goes_on = what_follows && which.state == child_state::restarting;
-  if (is_dynamic() && !normally && !goes_on)
-    net::log_limited(level, "supervisor-child", line, dynamic_ends_per_second);
+  const bool goes_on = what_follows && which.state == child_state::restarting; // that has its intensity
+  if (normally || goes_on)
+    net::log(level, "supervisor", line);
+  else
+    log_of_child(level, line);
+}
+
+/// Of children without number there can be a flood.
+void supervisor_actor::log_of_child(net::log_level level, const std::string& line) const {
+  if (is_dynamic())
+    net::log_limited(level, "supervisor-child", line, dynamic_lines_per_second);
   else
     net::log(level, "supervisor", line);
 }

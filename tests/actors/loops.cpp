@@ -213,6 +213,22 @@ TEST_CASE("a connection whose handler should have a thread of its own ends at on
   served.close();
 }
 
+TEST_CASE("what is opened without an owner and cannot be is in the log", "[loops]") {
+  captured_log said;
+  actor_world world;
+  peer_options squat;
+  listening_peer squatter{squat};
+  const auto taken = "127.0.0.1:" + std::to_string(squatter.port());
+  actnet::listen(world.system(), taken).start();
+  said.lines.expect("open: cannot listen on " + taken + ": address already in use");
+  actnet::listen(world.system(), "nonsense").start();
+  said.lines.expect_like("open: endpoint \"nonsense\": ");
+  actnet::bind(world.system(), "203.0.113.1:9").start();
+  said.lines.expect_like("open: cannot bind udp://203.0.113.1:9: ");
+  actnet::connect_to(world.system(), "unix:@nobody is here").start();
+  said.lines.expect_like("open: cannot connect to unix:@nobody is here: connection refused");
+}
+
 TEST_CASE("what begins on a loop that is stopping ends at once", "[loops]") {
   class late final : public handler {
    public:
