@@ -84,7 +84,7 @@ result<listener_socket::accepted> listener_socket::accept() {
   });
   if (fd < 0)
     return failure{from_errno(errno)};
-  stream_socket s{socket_view{fd, transport(), view().family}};
+  stream_socket s{socket_view{fd, transport(), view().family, view().lingers}}; // an accepted one inherits it
   auto peer = from_socket_address(address, size, transport());
   if (!peer)
     return failure{peer.error()};

@@ -31,7 +31,8 @@ struct keep_alive {
 };
 
 /// What close does with bytes not yet sent: without a value it returns at once and the kernel goes on sending; 0 s
-/// drops them and sends RST; more lets close wait, also on a non-blocking socket (SO_LINGER, socket(7)). TCP only.
+/// drops them and sends RST (SO_LINGER, socket(7)). With more, close(2) would wait so long, also on a non-blocking
+/// socket; `socket::close` never waits, and the kernel goes on sending. TCP only.
 struct linger {
   std::optional<std::chrono::seconds> time;
   bool operator==(const linger&) const = default;
@@ -150,7 +151,8 @@ using socket_option = std::variant<no_delay, keep_alive, linger, send_buffer, re
 struct socket_view {
   int fd = -1;
   net::transport transport = net::transport::tcp;
-  int family = 0; ///< AF_INET, AF_INET6 or AF_UNIX.
+  int family = 0;       ///< AF_INET, AF_INET6 or AF_UNIX.
+  bool lingers = false; ///< Its close(2) would wait: see `linger`.
 };
 
 /// `not_supported`: the option is not for this kind of socket. `invalid_argument`: the value is out of range or of

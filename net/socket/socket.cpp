@@ -71,6 +71,8 @@ int socket::release() noexcept {
 
 void socket::close() noexcept {
   path_.unlink();
+  if (view_.lingers)
+    (void)set(linger{});
   if (view_.fd >= 0)
     sys().close(std::exchange(view_.fd, -1));
 }
@@ -83,6 +85,13 @@ result<endpoint> socket::local_endpoint() const {
 result<endpoint> socket::peer() const {
   return ask_address(view_.transport,
                      [this](sockaddr* address, socklen_t* size) { return sys().getpeername(view_.fd, address, size); });
+}
+
+result<void> socket::set(const socket_option& option) {
+  auto done = set_option(view_, option);
+  if (const auto asked = std::get_if<linger>(&option); asked && done)
+    view_.lingers = asked->time.value_or(std::chrono::seconds{0}) > std::chrono::seconds{0};
+  return done;
 }
 
 result<void> socket::set_all(std::span<const socket_option> options) {
@@ -126,7 +135,10 @@ result<socket> socket::take_over(int fd, int type, bool listening) {
   const int flags = sys().fcntl(fd, F_GETFL, 0);
   if (flags < 0 || sys().fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || sys().fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
     return failure{from_errno(errno)};
-  return socket{socket_view{fd, *transport, *family}};
+  socket taken{socket_view{fd, *transport, *family}};
+  if (const auto set_before = taken.get<linger>(); set_before && set_before->time)
+    taken.view_.lingers = *set_before->time > std::chrono::seconds{0};
+  return taken;
 }
 
 result<void> socket::bind(const socket_address& address) {

@@ -32,14 +32,14 @@ class socket {
   /// Gives the descriptor away, open; whoever takes it closes it, and unlinks its path if it has one.
   [[nodiscard]] int release() noexcept;
 
-  /// Unlinks the path that it was bound to. Never repeated: on Linux the descriptor is free even when close(2) reports
-  /// EINTR. Harmless on an empty socket.
+  /// Unlinks the path that it was bound to. Never waits, whatever `linger` says. Never repeated: on Linux the
+  /// descriptor is free even when close(2) reports EINTR. Harmless on an empty socket.
   void close() noexcept;
 
   result<endpoint> local_endpoint() const;
 
   /// See `set_option` for what can be wrong.
-  result<void> set(const socket_option& option) { return set_option(view_, option); }
+  result<void> set(const socket_option& option);
 
   /// In order, up to the first that fails.
   result<void> set_all(std::span<const socket_option> options);

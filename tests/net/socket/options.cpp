@@ -1,6 +1,7 @@
 #include "actnet/net/socket/options.hpp"
 
 #include "actnet/net/error.hpp"
+#include "actnet/net/socket/system_calls.hpp"
 #include "net/socket/loopback.hpp"
 #include "support/baseline.hpp"
 
@@ -45,6 +46,21 @@ void check_refused(net::socket& s, const socket_option& option) {
 ip_address group_for(const ip_address& ip) {
   return *ip_address::parse(ip.is_v4() ? "239.255.77.1" : "ff02::4d:1");
 }
+
+/// Counts the descriptors that are closed, and those for which close(2) may wait.
+struct watched_closes final : system_calls {
+  int close(int fd) noexcept override {
+    ::linger asked{};
+    socklen_t size = sizeof asked;
+    if (::getsockopt(fd, SOL_SOCKET, SO_LINGER, &asked, &size) == 0 && asked.l_onoff != 0 && asked.l_linger > 0)
+      ++waiting;
+    ++all;
+    return system_calls::close(fd);
+  }
+
+  int all = 0;
+  int waiting = 0;
+};
 
 } // namespace
 
@@ -249,4 +265,30 @@ TEST_CASE("the zone of an IPv6 group names the interface when nothing else does"
   auto s = datagrams_on(endpoint::udp(ip_address::loopback_v6(), 0));
   REQUIRE(s.set(join_group{*ip_address::parse("ff02::4d:2%lo"), {}}));
   CHECK(s.set(leave_group{*ip_address::parse("ff02::4d:2"), lo}));
+}
+
+TEST_CASE("no close waits for a peer, whoever asked the socket to linger") {
+  const baseline before;
+  watched_closes calls;
+  {
+    const replaced_system_calls replaced{calls};
+    auto listener = listener_socket::open(*endpoint::parse("127.0.0.1:0"), {});
+    REQUIRE(listener);
+    REQUIRE(listener->set(net::linger{5s}));
+    auto begun =
+        stream_socket::begin_connect(*listener->local_endpoint(), {}, std::array<socket_option, 1>{net::linger{5s}});
+    REQUIRE(begun);
+    auto accepted = listener->accept(); // and inherited it
+    REQUIRE(accepted);
+    CHECK(accepted->socket.get<net::linger>()->time == 5s);
+    auto adopted = stream_socket::adopt(accepted->socket.release());
+    REQUIRE(adopted);
+    const auto moved = std::move(*adopted);
+    auto again = stream_socket::begin_connect(*listener->local_endpoint(), {}, {});
+    REQUIRE(again);
+    const auto inherited = listener->accept();
+    REQUIRE(inherited);
+  }
+  CHECK(calls.all == 5);
+  CHECK(calls.waiting == 0);
 }
