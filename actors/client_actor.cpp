@@ -61,7 +61,7 @@ void client_actor::attempt() {
   auto begun = net::stream_socket::begin_connect(remote_, birth_.options.local, options);
   if (!begun && begun.error() == errc::would_block && remote_.transport() == net::transport::unix_stream) {
     const auto again_at = net::later(home().loop().now(), full_backlog_retry);
-    home().loop().timers().arm(*this, give_up_at_ ? std::min(again_at, *give_up_at_) : again_at);
+    home().loop().judging_timers().arm(*this, give_up_at_ ? std::min(again_at, *give_up_at_) : again_at);
     return;
   }
   if (!begun) {
@@ -80,7 +80,7 @@ void client_actor::attempt() {
   }
   channel_ = *channel;
   if (give_up_at_)
-    home().loop().timers().arm(*this, *give_up_at_);
+    home().loop().judging_timers().arm(*this, *give_up_at_);
 }
 
 void client_actor::on_connected(std::error_code cause) noexcept {
@@ -110,7 +110,7 @@ void client_actor::on_timer(net::time_point now) noexcept {
 /// Ends the waiting, not the socket.
 void client_actor::stop_attempt() noexcept {
   if (!draining_)
-    home().loop().timers().cancel(*this);
+    home().loop().judging_timers().cancel(*this);
   if (channel_ != net::channel::none)
     home().loop().io().close(std::exchange(channel_, net::channel::none));
 }
@@ -148,7 +148,7 @@ void client_actor::reconnect_later(const caf::error& cause) {
     delays_.emplace(*birth_.options.reconnect);
   const auto delay = delays_->next(connected_at_ == net::time_point{} ? now : std::exchange(connected_at_, {}), now);
   waits_ = true;
-  home().loop().timers().arm(*this, net::later(now, delay));
+  home().loop().judging_timers().arm(*this, net::later(now, delay));
   if (birth_.owner)
     send(birth_.owner, caf::make_message_id(), reconnecting{*birth_.only_remote, cause, delay});
   else if (cause)
@@ -198,7 +198,7 @@ void client_actor::finish_if_done() {
     reconnect_later({});
     return;
   }
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   for (const auto& request : drain_requests_)
     answer(request, caf::ok_atom_v);
   if (birth_.owner)
@@ -217,7 +217,7 @@ void client_actor::drain_for(std::chrono::milliseconds deadline) {
   birth_.options.reconnect.reset();
   (void)call_off(errc::cancelled);
   draining_ = true;
-  home().loop().timers().arm(*this, home().loop().deadline_in(deadline));
+  home().loop().judging_timers().arm(*this, home().loop().deadline_in(deadline));
   finish_if_done();
 }
 
@@ -225,7 +225,7 @@ void client_actor::abort_now(errc cause) {
   if (ended())
     return;
   (void)call_off(cause);
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   for (const auto& request : drain_requests_)
     answer(request, caf::ok_atom_v);
   end(make_error(cause));

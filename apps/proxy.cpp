@@ -9,6 +9,8 @@
 #include "actnet/actors/run.hpp"
 #include "actnet/net/log.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -89,6 +91,8 @@ int main(int argc, char** argv) {
       side->allow_half_open = true;
       side->credit_stall_limit = std::chrono::milliseconds{0}; // a slow reader may take its time
       side->write_stall = std::chrono::milliseconds{0};
+      if (side->close_timeout.count() > 0) // which then is the time for each of its steps, in a close
+        side->close_timeout = std::max(side->close_timeout, std::chrono::milliseconds{60'000});
       side->when_slow = actnet::slow_peer::close; // never a gap in what is forwarded
     }
   };

@@ -129,12 +129,12 @@ void receive_operation::begin() noexcept {
   }
   const auto until = within_.resolve(home().loop(), otherwise_);
   if (until != net::time_point::max())
-    home().loop().timers().arm(*this, until);
+    home().loop().judging_timers().arm(*this, until);
   from.receiving_.push_back(this);
 }
 
 void receive_operation::succeed(received_datagram datagram) {
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   if (datagram.payload.size() > max_) {
     whole_ = datagram;
     datagram.payload = datagram.payload.slice(0, max_);
@@ -144,7 +144,7 @@ void receive_operation::succeed(received_datagram datagram) {
 }
 
 void receive_operation::fail(const caf::error& cause) {
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   finish(failed(cause));
 }
 
@@ -154,7 +154,7 @@ void receive_operation::on_timer(net::time_point) noexcept {
 }
 
 void receive_operation::call_off() noexcept {
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   owner().receiving_.remove(this);
 }
 

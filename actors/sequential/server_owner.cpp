@@ -184,17 +184,17 @@ accept_operation::accept_operation(caf::strong_actor_ptr of, time_limit within, 
 void accept_operation::begin() noexcept {
   const auto until = within_.resolve(home().loop(), otherwise_);
   if (until != net::time_point::max())
-    home().loop().timers().arm(*this, until);
+    home().loop().judging_timers().arm(*this, until);
   owner().want(*this);
 }
 
 void accept_operation::succeed(std::shared_ptr<stream_handle> stream) {
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   finish(std::move(stream));
 }
 
 void accept_operation::fail(errc cause) {
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   finish(failed(cause));
 }
 
@@ -204,7 +204,7 @@ void accept_operation::on_timer(net::time_point) noexcept {
 }
 
 void accept_operation::call_off() noexcept {
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   owner().waiting_.remove(this);
 }
 

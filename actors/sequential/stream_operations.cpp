@@ -56,7 +56,7 @@ write_operation::write_operation(caf::strong_actor_ptr of, std::unique_ptr<net::
 void write_operation::begin() noexcept {
   const auto until = within_.resolve(home().loop(), otherwise_);
   if (until != net::time_point::max())
-    home().loop().timers().arm(*this, until);
+    home().loop().judging_timers().arm(*this, until);
   if (file_)
     connection().write(std::move(file_), *this);
   else
@@ -64,7 +64,7 @@ void write_operation::begin() noexcept {
 }
 
 void write_operation::on_written(std::uint64_t count, std::error_code cause) noexcept {
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   if (cause)
     finish(failed(with_count(cause, count)));
   else
@@ -76,7 +76,7 @@ void write_operation::on_timer(net::time_point) noexcept {
 }
 
 void write_operation::call_off() noexcept {
-  home().loop().timers().cancel(*this);
+  home().loop().judging_timers().cancel(*this);
   connection().forget(*this);
 }
 

@@ -63,7 +63,7 @@ void connection::note() noexcept {
 }
 
 void connection::begin(bool claimed) noexcept {
-  last_activity_ = last_sent_ = phase_began_ = loop_.now();
+  last_activity_ = last_step_ = phase_began_ = loop_.now();
   if (options_.on_demand)
     read_on_demand();
   claimed_ = claimed;
@@ -191,7 +191,7 @@ void connection::settle_direct(std::size_t sent) noexcept {
 void connection::push(write_item& item) noexcept {
   settle_direct();
   if (queue_.empty())
-    last_sent_ = loop_.now();
+    last_step_ = loop_.now();
   item.refusal = errc::none; // the item may have been used before
   queue_.push(item);
   if (queue_.size_bytes() >= options_.write_high_bytes)
@@ -222,7 +222,7 @@ void connection::begin_close(close_reason reason, std::error_code cause) noexcep
   state_ = connection_state::closing;
   ending_ = reason;
   ending_cause_ = cause;
-  phase_began_ = last_sent_ = loop_.now();
+  last_step_ = loop_.now();
   note();
 }
 
@@ -383,7 +383,7 @@ void connection::on_file_failed(std::error_code cause) noexcept {
 }
 
 bool connection::on_sent(std::size_t count) noexcept {
-  last_activity_ = last_sent_ = loop_.now();
+  last_activity_ = last_step_ = loop_.now();
   counters_.bytes_sent += count;
   queue_.sent(count);
   if (!serving_) // a finish may have come to the front, a close become possible, the queue writable
@@ -456,7 +456,7 @@ bool connection::send_direct() noexcept {
     settle_direct(sent);
     return false;
   }
-  last_activity_ = last_sent_ = loop_.now();
+  last_activity_ = last_step_ = loop_.now();
   counters_.bytes_sent += sent;
   ++counters_.writes_done;
   direct_ = {};
@@ -589,7 +589,9 @@ void connection::advance_close() noexcept {
       }
     }
     state_ = connection_state::draining;
-    phase_began_ = loop_.now();
+    last_step_ = loop_.now();
+    if (!read_ended_)
+      look();
   }
   if (state_ == connection_state::draining && read_ended_)
     end(ending_, ending_cause_, false);
@@ -619,7 +621,7 @@ void connection::update_reading() noexcept {
   if (starves != starved_) {
     starved_ = starves;
     stall_warned_ = false;
-    starved_since_ = loop_.now();
+    starved_since_ = last_activity_ = loop_.now(); // the idle timeout does not count while it lasts
     if (starves) {
       loop_.await_credit(*this);
     } else {
@@ -643,7 +645,7 @@ void connection::end(close_reason reason, std::error_code cause, bool reset) noe
   settle_direct();
   state_ = connection_state::closed;
   credit_->leave_home();
-  loop_.timers().cancel(*this);
+  loop_.judging_timers().cancel(*this);
   if (starved_) {
     credit_->stop_awaiting();
     loop_.stop_awaiting_credit(*this);
@@ -659,7 +661,7 @@ void connection::end(close_reason reason, std::error_code cause, bool reset) noe
   if (demand_) {
     demand_->reader.end(cause ? cause : make_error_code(errc::closed));
     serve_pulls();
-    loop_.timers().cancel(*demand_);
+    loop_.judging_timers().cancel(*demand_);
   }
   queue_.fail(cause ? cause : make_error_code(errc::closed));
   end_refused();
@@ -677,17 +679,27 @@ time_point after(time_point since, std::chrono::milliseconds timeout) noexcept {
 
 } // namespace
 
+/// Off: in a close, `close_timeout` is all there is.
+std::chrono::milliseconds connection::stall_limit() const noexcept {
+  return options_.write_stall.count() > 0 ? options_.write_stall : options_.close_timeout;
+}
+
 time_point connection::next_deadline() const noexcept {
-  auto next = deadline_;
+  auto next = std::min(deadline_, look_at_);
   const auto sooner = [&next](time_point when) { next = std::min(next, when); };
   switch (state_) {
-  case connection_state::closing: sooner(after(std::max(phase_began_, last_sent_), options_.close_timeout)); break;
-  case connection_state::draining: sooner(after(phase_began_, options_.close_timeout)); break;
+  case connection_state::closing: sooner(after(last_step_, stall_limit())); break;
+  case connection_state::draining:
+    sooner(all_taken_ ? after(phase_began_, options_.close_timeout) : after(last_step_, stall_limit()));
+    break;
   default:
-    sooner(claimed_ ? after(last_activity_, options_.idle_timeout) : after(phase_began_, options_.handshake_deadline));
+    if (!claimed_)
+      sooner(after(phase_began_, options_.handshake_deadline));
+    else if (!starved_)
+      sooner(after(last_activity_, options_.idle_timeout));
+    if (!queue_.empty())
+      sooner(after(last_step_, options_.write_stall));
   }
-  if (!queue_.empty())
-    sooner(after(last_sent_, options_.write_stall));
   if (starved_) {
     sooner(after(starved_since_, options_.credit_stall_limit));
     if (!stall_warned_)
@@ -696,36 +708,71 @@ time_point connection::next_deadline() const noexcept {
   return next;
 }
 
+/// The shortest timeout by which a peer that takes nothing is judged just now; zero: none.
+std::chrono::milliseconds connection::patience() const noexcept {
+  if (state_ == connection_state::closing || state_ == connection_state::draining)
+    return all_taken_ ? std::chrono::milliseconds{0} : stall_limit();
+  const auto stall = queue_.empty() ? std::chrono::milliseconds{0} : options_.write_stall;
+  if (stall.count() == 0 || options_.idle_timeout.count() == 0)
+    return stall + options_.idle_timeout;
+  return std::min(stall, options_.idle_timeout);
+}
+
+/// Sees to the next look, if the peer has yet to take something, as far as is known.
+void connection::watch() noexcept {
+  if (queue_.empty() && progress_.left() == 0 && !progress_.is_outdated(counters_.bytes_sent))
+    return;
+  constexpr std::chrono::milliseconds shortest{1}, longest{1'000};
+  if (const auto limit = patience(); limit.count() > 0 && state_ != connection_state::reset)
+    look_at_ = later(loop_.now(), std::clamp(limit / 4, shortest, longest));
+}
+
+/// At what the peer has not taken yet.
+void connection::look() noexcept {
+  const auto left = loop_.io().untaken(channel_);
+  if (progress_.look(counters_.bytes_sent, left, is_watched()))
+    last_step_ = last_activity_ = loop_.now();
+  if (state_ == connection_state::draining && left == 0 && !all_taken_) {
+    all_taken_ = true;
+    phase_began_ = loop_.now();
+  }
+  look_at_ = time_point::max(); // `update_timer` goes on with it
+}
+
 /// Activity moves deadlines only later, so an armed timer that comes too early is set again when it fires: a read or a
 /// write costs no work here.
 void connection::update_timer() noexcept {
+  if (!is_watched())
+    watch();
   const auto next = next_deadline();
   if (next != time_point::max() && (!armed() || next < timer::deadline()))
-    loop_.timers().arm(*this, next);
+    loop_.judging_timers().arm(*this, next);
 }
 
 void connection::on_timer(time_point now) noexcept {
   const auto over = [now](time_point since, std::chrono::milliseconds timeout) { return after(since, timeout) <= now; };
+  const auto is_idle = [&] { return !starved_ && over(last_activity_, options_.idle_timeout); };
+  if (is_watched() || is_idle())
+    look();
   if (now >= deadline_) {
     abort(close_reason::deadline, errc::timed_out);
-  } else if (state_ == connection_state::closing) {
-    if (over(std::max(phase_began_, last_sent_), options_.close_timeout))
-      abort(ending_, errc::timed_out);
+  } else if (state_ == connection_state::closing || (state_ == connection_state::draining && !all_taken_)) {
+    if (over(last_step_, stall_limit()))
+      give_up_stalled();
+  } else if (!queue_.empty() && over(last_step_, options_.write_stall)) {
+    give_up_stalled();
   } else if (state_ == connection_state::draining) {
     if (over(phase_began_, options_.close_timeout))
       abort(ending_, errc::timed_out);
   } else if (!claimed_) {
     if (over(phase_began_, options_.handshake_deadline))
       abort(close_reason::error, errc::unclaimed);
-  } else if (over(last_activity_, options_.idle_timeout)) {
-    // Bytes may wait that were not looked at: the loop was held up, or reading is paused, or waits for credit.
-    if (!read_ended_ && socket_.has_input())
-      last_activity_ = now;
+  } else if (is_idle()) {
+    if (state_ == connection_state::reset)
+      abort(reason_of(send_cause_), send_cause_);
     else
       abort(close_reason::idle, errc::idle);
   }
-  if (!queue_.empty() && over(last_sent_, options_.write_stall))
-    abort(close_reason::error, errc::write_stalled);
   if (starved_) {
     if (over(starved_since_, options_.credit_stall_limit)) {
       abort(close_reason::error, errc::credit_stalled);
@@ -737,6 +784,18 @@ void connection::on_timer(time_point now) noexcept {
     }
   }
   note();
+}
+
+/// The peer took nothing for too long. It learns by a reset that it did not get everything.
+void connection::give_up_stalled() noexcept {
+  if (log_enabled(log_level::info)) {
+    const auto who = socket_.peer_endpoint();
+    log_limited(log_level::info, "write-stall",
+                "gave up " + (who ? who->to_string() : std::string{"a peer"}) +
+                    ", which takes nothing: " + std::to_string(queued_bytes()) + " bytes are queued for it, " +
+                    std::to_string(progress_.left()) + " in the kernel");
+  }
+  abort(state_ < connection_state::closing ? close_reason::error : ending_, errc::write_stalled);
 }
 
 } // namespace actnet::net

@@ -5,6 +5,7 @@
 
 #include "actnet/net/bytes/write_queue.hpp"
 #include "actnet/net/bytes/write_room.hpp"
+#include "actnet/net/connection/peer_progress.hpp"
 #include "actnet/net/connection/pull_reader.hpp"
 #include "actnet/net/loop/loop.hpp"
 #include "actnet/net/socket/stream_socket.hpp"
@@ -42,8 +43,8 @@ namespace actnet::net {
 // (*) Or `finished` if that was asked for before.   (+) Without allow_half_open it goes on to `closing` when the owner
 // has dealt with the event.   (#) What is queued fails at once; unread bytes are delivered as pausing and credit allow;
 // then closed. From `closing` the way is: flush, FIN, then (unless the peer finished before) `draining`: read and drop
-// until the peer's end or `close_timeout`. A plain close with unread input would send an RST and destroy what was
-// written.
+// until the peer's end. A plain close with unread input would send an RST and destroy what was written. As long as the
+// peer has not taken all of it, `write_stall` judges it; from then on it has `close_timeout` for its end.
 
 enum class connection_state : std::uint8_t {
   unclaimed, ///< Accepted, but no owner yet: nothing is read.
@@ -51,7 +52,7 @@ enum class connection_state : std::uint8_t {
   peer_finished, ///< The peer's FIN came; we may go on writing.
   finished,      ///< Our FIN is sent or queued; the peer may go on.
   closing,       ///< What was queued is being flushed; input is dropped.
-  draining,      ///< Our FIN is sent; input is dropped until the peer's end.
+  draining,      ///< Our FIN is in the kernel's send buffer; input is dropped until the peer's end.
   reset,         ///< Nothing can be sent any more; what was received before is still being delivered.
   closed,
 };
@@ -78,15 +79,17 @@ enum class slow_peer : std::uint8_t {
   close,  ///< Close with `error` and the cause `queue_full`.
 };
 
-/// A time of zero turns the timeout off.
+/// A time of zero turns the timeout off. A peer goes forward when its kernel acknowledges bytes (TCP) or it reads some
+/// (Unix), which is looked at once a second, or four times within a shorter timeout: it may get that much more.
 struct connection_options {
   std::uint32_t read_credit_bytes = 256 * 1024;
   std::uint32_t write_low_bytes = 64 * 1024;
   std::uint32_t write_high_bytes = 1024 * 1024;
   std::chrono::milliseconds handshake_deadline{5'000}; ///< For an accepted connection to be claimed.
-  std::chrono::milliseconds idle_timeout{0};           ///< Without a byte in either direction.
-  std::chrono::milliseconds close_timeout{5'000};      ///< Of closing: without progress, then for the peer's end.
-  std::chrono::milliseconds write_stall{30'000};       ///< Without the peer taking a byte of what is queued.
+  std::chrono::milliseconds idle_timeout{0};           ///< Without a byte that came, was sent or was taken.
+  std::chrono::milliseconds close_timeout{5'000};      ///< For the peer's end, once it has taken all of ours.
+  /// Without a step forward while something is queued, or, when closing, not taken. Off: closing, `close_timeout`.
+  std::chrono::milliseconds write_stall{60'000};
   std::chrono::milliseconds credit_stall_warning{5'000};
   std::chrono::milliseconds credit_stall_limit{60'000};
   bool allow_half_open = false;
@@ -253,6 +256,7 @@ class connection final : stream_target, write_outcomes, deferred, timer {
  private:
   void on_received(bytes&& payload) noexcept override;
   void on_read_end(std::error_code cause) noexcept override;
+  void on_unread() noexcept override { last_activity_ = loop_.now(); }
   void on_hang_up(std::error_code cause) noexcept override;
   std::size_t gather(std::span<iovec> parts) noexcept override;
   std::size_t gather_file(std::span<iovec> parts) noexcept;
@@ -284,6 +288,12 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void tell_writable() noexcept;
   void update_timer() noexcept;
   time_point next_deadline() const noexcept;
+  std::chrono::milliseconds stall_limit() const noexcept;
+  std::chrono::milliseconds patience() const noexcept;
+  bool is_watched() const noexcept { return look_at_ != time_point::max(); }
+  void watch() noexcept;
+  void look() noexcept;
+  void give_up_stalled() noexcept;
   class demand;
   demand& demanded();
   bool pulls() const noexcept;
@@ -325,10 +335,11 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   bool serving_ : 1 = false;
   bool abort_asked_ : 1 = false;
   bool passed_high_ : 1 = false;
-  bool noted_ : 1 = false; // there is more to look at than `direct_`
-  bool cut_ : 1 = false;   // a frame was called off when part of it was sent
+  bool noted_ : 1 = false;     // there is more to look at than `direct_`
+  bool cut_ : 1 = false;       // a frame was called off when part of it was sent
+  bool all_taken_ : 1 = false; // by the peer, of what was sent when it began to drain
   time_point last_activity_{};
-  time_point last_sent_{}; // progress of the queue
+  time_point last_step_{}; // of the peer: the kernel took bytes for it, or it took some itself
   time_point deadline_ = time_point::max();
   std::error_code send_cause_;
   connection_counters counters_;
@@ -339,8 +350,10 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   std::error_code read_cause_;
   std::error_code last_error_;
   std::error_code ending_cause_;
-  time_point phase_began_{}; // of unclaimed, closing, draining
+  time_point phase_began_{}; // of unclaimed; of draining: when all was taken
   time_point starved_since_{};
+  time_point look_at_ = time_point::max(); // how far the peer is; never: nothing is expected of it
+  peer_progress progress_;
 };
 
 } // namespace actnet::net

@@ -18,14 +18,11 @@ class connection::demand final : public timer {
   void update_timer() noexcept {
     const auto next = reader.next_deadline();
     if (next != time_point::max() && (!armed() || next < deadline()))
-      of_.loop_.timers().arm(*this, next);
+      of_.loop_.judging_timers().arm(*this, next);
   }
 
+  /// What was there in time has been read: the loop has gone round since.
   void on_timer(time_point now) noexcept override {
-    if (of_.reading_ && of_.socket_.has_input()) { // that is not too late: the loop has not looked at it yet
-      of_.loop_.timers().arm(*this, now);
-      return;
-    }
     reader.serve(now, true);
     update_timer();
     of_.note();

@@ -46,6 +46,9 @@ class stream_target {
   /// the kernel gave came before it. A clean end is also told while reading is stopped, if no byte waits before it.
   virtual void on_read_end(std::error_code cause) noexcept = 0;
 
+  /// Reading is stopped, and bytes may have come, which wait. Only to be noted down: no turn ends with it.
+  virtual void on_unread() noexcept {}
+
   /// The peer reset the stream, and reading cannot tell it now. Reading is stopped and bytes wait: they are read once
   /// it is on again, and then `on_read_end` tells the cause. Or the peer had finished before and that was told.
   virtual void on_hang_up(std::error_code cause) noexcept = 0;
@@ -173,12 +176,23 @@ class backend {
   /// kernel's send buffer: less than all of it, if only because this backend does not do it, and `send` is to follow.
   virtual std::size_t send_now(channel, std::span<const std::byte>) noexcept { return 0; }
 
+  /// Streams: how much of what was sent the peer has not taken, or 0 if nobody can tell. Only its comparison with an
+  /// earlier value means anything, and only if nothing was sent in between: less means that the peer goes forward. See
+  /// `stream_socket::untaken`.
+  virtual std::uint64_t untaken(channel) noexcept { return 0; }
+
   /// Listeners: try again, beginning with `wants_connection`, whether or not somebody is known to wait.
   virtual void accept_more(channel which) noexcept = 0;
 
   /// Waits for that long at the most (none: for ever; zero: not at all), calls `on_awake`, and carries out what is due.
   /// Rounds the time up, so that a timer never finds itself early.
   virtual void poll(std::optional<duration> wait_at_most, turns& loop) noexcept = 0;
+
+  /// A `poll` looks at a bounded number of channels, and there may be more. A round is over when the polls since it
+  /// began have told all that was there to be told when it began: after so many polls as it takes to look at every
+  /// channel, at the latest.
+  virtual void begin_round() noexcept = 0;
+  virtual bool round_is_over() const noexcept = 0;
 
   /// Ends the present or the next `poll` early. Any thread.
   virtual void wake() noexcept = 0;

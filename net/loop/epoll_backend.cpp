@@ -129,6 +129,12 @@ void epoll_backend::wake() noexcept {
   }
 }
 
+/// What is ready is told in turn: what becomes so from now on comes after what is ready now (epoll_wait(2): "round
+/// robin").
+void epoll_backend::begin_round() noexcept {
+  not_heard_ = slots_.size() - unused_.size();
+}
+
 /// There was no room to send. If there is by now, that is a new edge.
 void epoll_backend::await_room(slot& s) noexcept {
   s.writable = false;
@@ -221,6 +227,8 @@ void epoll_backend::poll(std::optional<duration> wait_at_most, turns& loop) noex
   std::array<epoll_event, events_per_wait> events;
   const auto count = sys().epoll_wait(poller_, events.data(), events_per_wait, timeout_ms);
   loop.on_awake(timeout_ms != 0);
+  if (count >= 0) // else it was interrupted, and nothing was asked
+    not_heard_ = count < events_per_wait ? 0 : not_heard_ - std::min<std::size_t>(not_heard_, events_per_wait);
   serve_later(count == 0 && timeout_ms >= look_again.count());
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];

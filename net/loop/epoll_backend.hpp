@@ -42,7 +42,10 @@ class epoll_backend final : public backend {
   void stop_reading(channel which) noexcept override;
   void send(channel which) noexcept override;
   std::size_t send_now(channel which, std::span<const std::byte> data) noexcept override;
+  std::uint64_t untaken(channel which) noexcept override;
   void accept_more(channel which) noexcept override;
+  void begin_round() noexcept override;
+  bool round_is_over() const noexcept override { return not_heard_ == 0; }
   void poll(std::optional<duration> wait_at_most, turns& loop) noexcept override;
   void wake() noexcept override;
 
@@ -177,8 +180,9 @@ class epoll_backend final : public backend {
   std::vector<channel> serving_; // the batch of one of these that is being served
   std::vector<channel> later_;   // those to look at again without an event
   time_point later_at_{};
-  block* scratch_ = nullptr; // handed over whole when a read was large
-  turns* loop_ = nullptr;    // during `poll`
+  std::size_t not_heard_ = 0; // of a round: channels that may have something to tell
+  block* scratch_ = nullptr;  // handed over whole when a read was large
+  turns* loop_ = nullptr;     // during `poll`
 };
 
 /// Fails when the kernel has no descriptor left for it.

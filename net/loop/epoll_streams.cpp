@@ -82,6 +82,7 @@ void epoll_backend::end_of_reading(slot& s, std::error_code cause) noexcept {
 
 /// Reading is stopped, and an edge came: does it announce an end that can be told now?
 void epoll_backend::look_at_paused(slot& s) noexcept {
+  target_of<stream_target>(s).on_unread();
   if (!s.to_the_end)
     return;
   std::byte next;
@@ -202,6 +203,14 @@ std::size_t epoll_backend::send_now(channel which, std::span<const std::byte> da
     return static_cast<std::size_t>(sent);
   stop_sending(*s, errno);
   return 0;
+}
+
+std::uint64_t epoll_backend::untaken(channel which) noexcept {
+  const auto s = find(which);
+  if (!s || s->kind != role::stream)
+    return 0;
+  const auto left = static_cast<const stream_socket*>(s->owned)->untaken();
+  return left ? *left : 0;
 }
 
 void epoll_backend::stop_sending(slot& s, int number) noexcept {

@@ -15,6 +15,9 @@ namespace {
 /// Room for so many posts is kept from one batch to the next: 768 KiB in all, as there are two lists.
 constexpr std::size_t kept_posts_max = 16'384;
 
+/// A loop whose timers are so late was held up, and so may have been those it waits for. They get as long again.
+constexpr std::chrono::seconds held_up{1};
+
 } // namespace
 
 /// The bell of one loop. A payload may be dropped after its loop is gone, so gates are never freed but used again.
@@ -129,6 +132,7 @@ bool loop::round(bool may_wait) {
     serve_credit();
   auto more = resident_ && resident_->run_ready();
   timers_.fire_due(now_, [this] { after_turn(); });
+  judge();
   more = more || (resident_ && resident_->run_ready());
 
   std::optional<duration> wait = duration::zero();
@@ -141,7 +145,7 @@ bool loop::round(bool may_wait) {
     }
     if (!posted_meanwhile && !credit_returned_.load(std::memory_order_seq_cst) &&
         !stopping_.load(std::memory_order_seq_cst)) {
-      if (const auto next = timers_.next_deadline(); !next)
+      if (const auto next = next_deadline(); !next)
         wait.reset();
       else if (!clock_.manual())
         wait = *next - std::min(*next, clock_.now());
@@ -157,8 +161,34 @@ bool loop::round(bool may_wait) {
     after_part();
   else
     turn_began_ = clock_.coarse_now();
-  const auto next = timers_.next_deadline();
+  const auto next = next_deadline();
   return more || served_before || served_ || (next && *next <= now_);
+}
+
+/// What the round needs to know may have come at any time before it begins: also between the poll before and now.
+void loop::judge() noexcept {
+  if (hearing_ && backend_->round_is_over()) {
+    hearing_ = false;
+    judging_timers_.finish_round([this] { after_turn(); });
+  }
+  const auto next = judging_timers_.next_deadline();
+  if (hearing_ || !next || std::max(*next, judging_after_) > now_)
+    return;
+  if (now_ - *next > held_up && judging_after_ < *next && !clock_.manual()) { // each is put off once
+    judging_after_ = later(now_, held_up);
+    return;
+  }
+  hearing_ = true;
+  judging_timers_.begin_round(now_);
+  backend_->begin_round();
+}
+
+std::optional<time_point> loop::next_deadline() const noexcept {
+  const auto one = timers_.next_deadline();
+  auto other = judging_timers_.next_deadline();
+  if (other && !hearing_)
+    other = std::max(*other, judging_after_);
+  return one && other ? std::min(*one, *other) : one ? one : other;
 }
 
 void loop::on_awake(bool waited) noexcept {

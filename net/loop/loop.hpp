@@ -111,6 +111,13 @@ class loop final : private turns {
   std::uint64_t turn() const noexcept { return turn_; }
 
   timer_queue& timers() noexcept { return timers_; }
+
+  /// The timers that judge somebody: a peer that is silent, takes nothing or does not answer in time. Those that are
+  /// due fire only once the kernel has told all that it had to tell by then, also what came while the loop was held up
+  /// by a long turn or the process was stopped; that takes a bounded number of polls, however much is going on. After
+  /// such a stop, which shows in timers that are late by more than a second, they wait for one second more (but for
+  /// those of a manual clock): others on this machine were stopped too.
+  timer_queue& judging_timers() noexcept { return judging_timers_; }
   backend& io() noexcept { return *backend_; }
   clock& time() noexcept { return clock_; }
 
@@ -158,6 +165,8 @@ class loop final : private turns {
   void on_awake(bool waited) noexcept override;
   void run_posted() noexcept;
   void run_batch() noexcept;
+  void judge() noexcept;
+  std::optional<time_point> next_deadline() const noexcept;
   void raise_turn_alarm(duration took) const noexcept;
   void ring() noexcept;
   void serve_credit() noexcept;
@@ -167,6 +176,9 @@ class loop final : private turns {
   duration turn_alarm_;
   std::unique_ptr<backend> backend_;
   timer_queue timers_;
+  timer_queue judging_timers_;
+  time_point judging_after_{};
+  bool hearing_ = false; // a round of `judging_timers_` has begun and waits for what the kernel has to tell
   resident* resident_ = nullptr;
   time_point now_{};
   time_point turn_began_{};

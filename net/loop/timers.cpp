@@ -10,12 +10,7 @@ constexpr std::size_t arity = 4;
 
 } // namespace
 
-timer_queue::round::round(timer_queue& queue, time_point now) noexcept : queue_(queue) {
-  assert(!queue_.round_);
-  queue_.round_ = now;
-}
-
-timer_queue::round::~round() {
+timer_queue::round_end::~round_end() {
   for (const entry& item : queue_.parked_)
     queue_.push(item);
   queue_.parked_.clear();
@@ -23,8 +18,9 @@ timer_queue::round::~round() {
 }
 
 timer_queue::~timer_queue() {
-  assert(!round_);
   for (const entry& item : heap_)
+    item.which->index_ = timer::unarmed;
+  for (const entry& item : parked_)
     item.which->index_ = timer::unarmed;
 }
 
@@ -72,7 +68,7 @@ void timer_queue::cancel(timer& which) noexcept {
   which.index_ = timer::unarmed;
 }
 
-std::optional<time_point> timer_queue::next_deadline() const noexcept {
+std::optional<time_point> timer_queue::next_with_parked() const noexcept {
   std::optional<time_point> next;
   if (!heap_.empty())
     next = heap_.front().deadline;

@@ -60,7 +60,11 @@ class timer_queue {
   /// Nothing happens if `which` is not armed. A timer armed in another queue is a mistake of the caller (asserted).
   void cancel(timer& which) noexcept;
 
-  std::optional<time_point> next_deadline() const noexcept;
+  std::optional<time_point> next_deadline() const noexcept {
+    if (!parked_.empty()) [[unlikely]]
+      return next_with_parked();
+    return heap_.empty() ? std::nullopt : std::optional{heap_.front().deadline};
+  }
   std::size_t size() const noexcept { return heap_.size() + parked_.size(); }
 
   /// One round: fires the timers that are due at `now` (deadline <= now) and returns how many that were. `after_each()`
@@ -70,7 +74,21 @@ class timer_queue {
   /// Rounds do not nest (asserted).
   template <class AfterEach>
   std::size_t fire_due(time_point now, AfterEach&& after_each) {
-    const round this_round(*this, now);
+    begin_round(now);
+    return finish_round(after_each);
+  }
+
+  /// `fire_due` in two halves, with something else to do between them: a round is under way from the first on, so that
+  /// what is armed for `now` or earlier in between waits for the next one. The second must follow, unless the queue is
+  /// destroyed.
+  void begin_round(time_point now) noexcept {
+    assert(!round_);
+    round_ = now;
+  }
+  template <class AfterEach>
+  std::size_t finish_round(AfterEach&& after_each) {
+    const round_end ends{*this};
+    const auto now = *round_;
     std::size_t fired = 0;
     while (timer* due = take_due(now)) {
       due->on_timer(now);
@@ -88,12 +106,12 @@ class timer_queue {
   };
 
   /// Ends the round also if `after_each` throws.
-  class round {
+  class round_end {
    public:
-    round(timer_queue& queue, time_point now) noexcept;
-    ~round();
-    round(const round&) = delete;
-    round& operator=(const round&) = delete;
+    explicit round_end(timer_queue& queue) noexcept : queue_(queue) { assert(queue_.round_); }
+    ~round_end();
+    round_end(const round_end&) = delete;
+    round_end& operator=(const round_end&) = delete;
 
    private:
     timer_queue& queue_;
@@ -107,6 +125,7 @@ class timer_queue {
   }
   static void make_room(std::vector<entry>& entries, std::size_t count);
 
+  std::optional<time_point> next_with_parked() const noexcept;
   timer* take_due(time_point now) noexcept;
   void park(const entry& item) noexcept;
   void push(const entry& item) noexcept;

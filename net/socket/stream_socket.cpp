@@ -4,7 +4,9 @@
 #include "actnet/net/socket/system_calls.hpp"
 
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 
@@ -109,9 +111,11 @@ result<std::size_t> stream_socket::receive(std::span<std::byte> buffer) {
   return static_cast<std::size_t>(size);
 }
 
-bool stream_socket::has_input() {
-  std::byte next;
-  return uninterrupted([&] { return sys().recv(fd(), &next, 1, MSG_PEEK | MSG_DONTWAIT); }) >= 0 || errno != EAGAIN;
+result<std::uint64_t> stream_socket::untaken() const {
+  int left = 0;
+  if (sys().ioctl(fd(), SIOCOUTQ, &left) != 0)
+    return failure{from_errno(errno)};
+  return static_cast<std::uint64_t>(left);
 }
 
 result<std::size_t> stream_socket::send(std::span<const iovec> parts) {

@@ -57,8 +57,9 @@ class stream_socket : public socket {
   /// with it.
   result<std::size_t> receive(std::span<std::byte> buffer);
 
-  /// Whether a byte, the peer's end or an error waits to be received.
-  bool has_input();
+  /// What was sent and the peer has not taken yet (SIOCOUTQ). TCP (tcp(7)): bytes that its kernel has not acknowledged,
+  /// the end of our side as one more. Unix (unix(7)): the memory of what it has not read, which is more than the bytes.
+  result<std::uint64_t> untaken() const;
 
   /// Bytes the kernel took, from the front; it may be fewer than given. At most the first IOV_MAX (1024) parts are
   /// looked at. `connection_reset` when the peer is gone.

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -129,6 +130,10 @@ int system_calls::sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags)
 
 int system_calls::fcntl(int fd, int command, int argument) noexcept {
   return ::fcntl(fd, command, argument);
+}
+
+int system_calls::ioctl(int fd, unsigned long request, void* argument) noexcept {
+  return ::ioctl(fd, request, argument);
 }
 
 int system_calls::epoll_create1(int flags) noexcept {

@@ -42,6 +42,7 @@ class system_calls {
   virtual ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept;
   virtual int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept;
   virtual int fcntl(int fd, int command, int argument) noexcept;
+  virtual int ioctl(int fd, unsigned long request, void* argument) noexcept;
 
   virtual int epoll_create1(int flags) noexcept;
   virtual int epoll_ctl(int poller, int operation, int fd, epoll_event* event) noexcept;

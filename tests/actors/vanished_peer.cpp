@@ -92,19 +92,21 @@ TEST_CASE("writes to a peer that vanished succeed until the kernel is full, then
       s.conn.write(net::bytes::copy(std::string(100'000, 'x')), i);
   });
   s.world.settle();
-  time.advance(29s);
+  time.advance(1s); // the kernel of the peer was full by then
+  s.world.settle();
+  time.advance(58s);
   s.world.settle();
   CHECK(s.log->count_like("closed") == 0);
   pair.far.send_all("calm"); // the others do not notice
   CHECK(pair.far.read_exactly(4) == "calm");
-  time.advance(1s);
+  time.advance(2s);
   s.log->expect(with_cause("closed error", errc::write_stalled));
   CHECK(s.log->count_like("written ") == writes);
   CHECK(s.log->count_like("written 1 100000") > 0);
   CHECK(s.log->lines().back().starts_with("closed"));
 }
 
-TEST_CASE("a close does not wait for a peer that vanished beyond its timeout", "[vanished-peer]") { // F10
+TEST_CASE("a close does not wait for a peer that vanished beyond its timeouts", "[vanished-peer]") { // F10
   net::manual_clock time;
   vanished_peer_stage s{&time};
   s.own([&](probe&) {
@@ -112,11 +114,14 @@ TEST_CASE("a close does not wait for a peer that vanished beyond its timeout", "
     s.conn.close();
   });
   s.world.settle();
-  time.advance(4s);
+  const auto taken = !s.network.possible(); // then the peer's kernel is there, and its program does not end
+  time.advance(1s);
+  s.world.settle();
+  time.advance(taken ? 3s : 58s);
   s.world.settle();
   CHECK(s.log->count_like("closed") == 0);
-  time.advance(1s);
-  s.log->expect(with_cause("closed requested", errc::timed_out));
+  time.advance(2s);
+  s.log->expect(with_cause("closed requested", taken ? errc::timed_out : errc::write_stalled));
 }
 
 TEST_CASE("TCP_USER_TIMEOUT notices a peer that vanished while something was written to it", "[vanished-peer]") { // F10

@@ -16,10 +16,11 @@ namespace {
 constexpr std::size_t table_size = 65'536;
 
 constexpr std::array<std::string_view, call_kinds> names = {
-    "socket",      "socketpair", "bind",          "listen",    "accept4",        "connect",        "getsockname",
-    "getpeername", "getsockopt", "setsockopt",    "shutdown",  "close",          "recv",           "recvmsg",
-    "sendmsg",     "fcntl",      "epoll_create1", "epoll_ctl", "epoll_wait",     "eventfd",        "read",
-    "write",       "open",       "getrlimit",     "setrlimit", "if_nametoindex", "if_indextoname", "clock_gettime"};
+    "socket",      "socketpair",  "bind",           "listen",         "accept4",      "connect",
+    "getsockname", "getpeername", "getsockopt",     "setsockopt",     "shutdown",     "close",
+    "recv",        "recvmsg",     "sendmsg",        "fcntl",          "ioctl",        "epoll_create1",
+    "epoll_ctl",   "epoll_wait",  "eventfd",        "read",           "write",        "open",
+    "getrlimit",   "setrlimit",   "if_nametoindex", "if_indextoname", "clock_gettime"};
 
 bool can_be_interrupted(call which) {
   switch (which) {
@@ -525,6 +526,10 @@ int faulty_system_calls::fcntl(int fd, int command, int argument) noexcept {
   if (auto* known = find(fd); known != nullptr && done >= 0 && std::exchange(known->closed_before, false))
     known->bytes = {};
   return done;
+}
+
+int faulty_system_calls::ioctl(int fd, unsigned long request, void* argument) noexcept {
+  return refused(call::ioctl, fd) ? -1 : system_calls::ioctl(fd, request, argument);
 }
 
 int faulty_system_calls::epoll_create1(int flags) noexcept {

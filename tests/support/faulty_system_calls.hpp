@@ -32,6 +32,7 @@ enum class call : std::uint8_t {
   recvmsg,
   sendmsg,
   fcntl,
+  ioctl,
   epoll_create1,
   epoll_ctl,
   epoll_wait,
@@ -146,6 +147,7 @@ class faulty_system_calls final : public net::system_calls {
   /// A sendmsg for each message, with what may befall that.
   int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept override;
   int fcntl(int fd, int command, int argument) noexcept override;
+  int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int epoll_create1(int flags) noexcept override;
   int epoll_ctl(int poller, int operation, int fd, epoll_event* event) noexcept override;
   int epoll_wait(int poller, epoll_event* events, int count, int timeout_ms) noexcept override;

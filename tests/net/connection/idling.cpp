@@ -128,4 +128,40 @@ TEST_CASE("a million tiny writes and flushes queue no more than the high mark") 
   CHECK(s.far.read_exactly(taken).size() == taken);
 }
 
+TEST_CASE("a byte that nobody reads while reading is paused counts when it comes, and then no more") {
+  stage on;
+  auto& s = on.open(idle_after_a_second());
+  s.near.pause_reading();
+  on.settle();
+  on.advance(milliseconds{500});
+  s.far.send_all("x");
+  on.settle();
+  on.advance(milliseconds{999});
+  CHECK_FALSE(s.closed());
+  on.advance(milliseconds{1});
+  REQUIRE(s.closed());
+  CHECK(s.reason == close_reason::idle);
+}
+
+TEST_CASE("a reset that came when the idle time was over is told as a reset") {
+  for (const auto paused : {false, true}) {
+    CAPTURE(paused);
+    stage on;
+    auto& s = on.open(idle_after_a_second());
+    if (paused)
+      s.near.pause_reading();
+    on.settle();
+    s.far.send_all("unread");
+    if (!paused)
+      REQUIRE(on.pump_until([&] { return s.received_text == "unread"; }));
+    s.far.reset();
+    on.clock.advance(milliseconds{1'000});
+    on.settle();
+    on.advance(milliseconds{1'000});
+    REQUIRE(s.closed());
+    CHECK(s.reason == close_reason::peer_reset);
+    CHECK(s.count("peer_finished") == 0);
+  }
+}
+
 } // namespace actnet::test

@@ -312,4 +312,46 @@ TEST_CASE("a write that is withdrawn ends with what of it was sent, and what fol
   CHECK(on.pump_until([&] { return s.outcome_of(2) != nullptr; }));
 }
 
+TEST_CASE("a pull's deadline is not put off by bytes that keep coming") {
+  pulls p;
+  stage on;
+  auto& s = on.open(half_open());
+  auto& much = p.all.emplace_back(kind::exactly, 100u << 20);
+  much.deadline = on.clock.now() + 100ms;
+  s.near.pull(much);
+  const auto part = positions(65'536);
+  const auto keep_coming = [&] { s.far.send_some(std::as_bytes(std::span(part))); };
+  for (int i = 0; i < 10; ++i) {
+    keep_coming();
+    on.round();
+  }
+  CHECK_FALSE(much.done);
+  on.clock.advance(100ms);
+  for (int i = 0; i < 4 && !much.done; ++i) {
+    keep_coming();
+    on.round();
+  }
+  REQUIRE(much.done);
+  CHECK(much.cause == errc::timed_out);
+}
+
+TEST_CASE("a reset that came when a pull's time was over is a reset to the pull and to those after it") {
+  pulls p;
+  stage on;
+  auto& s = on.open(half_open());
+  auto& all = p.all.emplace_back(kind::to_end, 1'000);
+  all.deadline = on.clock.now() + 100ms;
+  s.near.pull(all);
+  s.far.send_all("half of it");
+  REQUIRE(on.pump_until([&] { return s.near.counters().bytes_received == 10; }));
+  s.far.reset();
+  on.clock.advance(100ms);
+  on.settle();
+  REQUIRE(all.done);
+  CHECK(all.cause == errc::connection_reset);
+  CHECK(all.got == "half of it");
+  REQUIRE(on.pump_until_closed(s));
+  CHECK(s.reason == close_reason::peer_reset);
+}
+
 } // namespace actnet::test

@@ -473,6 +473,101 @@ TEST_CASE("a timer that is armed for now again and again leaves sockets their tu
   l->timers().cancel(t);
 }
 
+TEST_CASE("a judging timer fires when all that was ready has been told, however many have something to tell",
+          "[loop]") {
+  manual_clock time;
+  auto l = make_loop({.time = &time});
+  l->adopt_thread();
+  constexpr int many = 700; // more than the backend looks at in two polls
+  std::vector<std::unique_ptr<reader>> all;
+  std::vector<actnet::test::peer> others;
+  for (std::size_t i = 0; i < many; ++i) {
+    auto [ours, theirs] = pair_of_streams();
+    all.push_back(std::make_unique<reader>(*l, std::move(ours)));
+    others.push_back(std::move(theirs));
+    all.back()->hook = [&others, i] { others[i].send_all("x"); }; // and so on without end
+  }
+  l->run_once(false);
+  for (auto& each : others)
+    each.send_all("x");
+  int told = 0;
+  test_timer judge{[&](time_point) {
+    for (const auto& each : all)
+      told += !each->received.empty();
+  }};
+  test_timer usual;
+  time.advance(1s);
+  l->judging_timers().arm(judge, time.now());
+  l->timers().arm(usual, time.now());
+  int rounds = 0;
+  for (; rounds < 100 && judge.fired == 0; ++rounds)
+    l->run_once(false);
+  CHECK(judge.fired == 1);
+  CHECK(told == many);
+  CHECK(rounds <= 8);
+  CHECK(usual.fired == 1);
+}
+
+TEST_CASE("after a stop of the process judging timers leave others on the machine a second", "[loop]") {
+  struct : system_calls {
+    int clock_gettime(clockid_t clock, timespec* time) noexcept override {
+      const auto done = system_calls::clock_gettime(clock, time);
+      time->tv_sec += stopped_for.load();
+      return done;
+    }
+    std::atomic<time_t> stopped_for{0};
+  } calls;
+  const replaced_system_calls replaced{calls};
+  auto l = make_loop();
+  l->adopt_thread();
+  l->run_once(false);
+  test_timer judge, next, usual;
+  const auto soon = l->time().now() + 1h;
+  l->judging_timers().arm(judge, soon);
+  l->judging_timers().arm(next, soon + 90min);
+  l->timers().arm(usual, soon);
+  const auto began = std::chrono::steady_clock::now();
+  calls.stopped_for += 7'200;
+  const auto rounds = [&] {
+    for (int i = 0; i < 5; ++i)
+      l->run_once(false);
+  };
+  rounds();
+  CHECK(usual.fired == 1);
+  rounds();
+  if (std::chrono::steady_clock::now() - began < 500ms) // else the second may be over
+    CHECK(judge.fired == 0);
+  calls.stopped_for += 1;
+  rounds();
+  CHECK(judge.fired == 1);
+  calls.stopped_for += 7'200;
+  rounds();
+  calls.stopped_for += 1;
+  rounds();
+  CHECK(next.fired == 1);
+}
+
+TEST_CASE("an interrupted poll has told a judging timer nothing", "[loop]") {
+  actnet::test::faulty_system_calls faults;
+  const replaced_system_calls replaced{faults};
+  manual_clock time;
+  auto l = make_loop({.time = &time});
+  l->adopt_thread();
+  auto [ours, theirs] = pair_of_streams();
+  reader r(*l, std::move(ours));
+  l->run_once(false);
+  theirs.send_all("x");
+  std::string at_judgement;
+  test_timer judge{[&](time_point) { at_judgement = r.received; }};
+  time.advance(1s);
+  l->judging_timers().arm(judge, time.now());
+  faults.fail(actnet::test::call::epoll_wait, EINTR, {.count = 3});
+  for (int i = 0; i < 10 && judge.fired == 0; ++i)
+    l->run_once(false);
+  CHECK(judge.fired == 1);
+  CHECK(at_judgement == "x");
+}
+
 // -- the turn alarm --------------------------------------------------------------------------------
 
 TEST_CASE("turns that are too long are logged once a second, with what ran", "[loop]") {

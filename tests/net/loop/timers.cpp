@@ -372,3 +372,39 @@ TEST_CASE("a few timers, mostly due at once and changed by callbacks, fire as a 
     tested.cancel_all();
   }
 }
+
+TEST_CASE("a round in two halves fires what was due when it began, unless it was cancelled in between") {
+  std::vector<int> fired;
+  probe due{fired, 1}, later{fired, 2}, late{fired, 3}, gone{fired, 4};
+  timer_queue queue;
+  queue.arm(due, t0);
+  queue.arm(gone, t0);
+  queue.arm(later, t0 + 1ms);
+  queue.begin_round(t0);
+  queue.arm(late, t0); // the next round's
+  queue.cancel(gone);
+  CHECK(queue.next_deadline() == t0);
+  CHECK(queue.finish_round(nothing) == 1);
+  CHECK(fired == std::vector{1});
+  queue.begin_round(t0);
+  queue.arm(due, t0);
+  CHECK(queue.finish_round(nothing) == 1);
+  CHECK(fired == std::vector{1, 3});
+  queue.begin_round(t0 + 1ms);
+  queue.cancel(later);
+  queue.cancel(due);
+  CHECK(queue.finish_round(nothing) == 0);
+}
+
+TEST_CASE("a queue that goes in the middle of a round disarms what it holds") {
+  std::vector<int> fired;
+  probe due{fired, 1}, late{fired, 2};
+  {
+    timer_queue queue;
+    queue.arm(due, t0);
+    queue.begin_round(t0);
+    queue.arm(late, t0);
+  }
+  CHECK_FALSE(due.armed());
+  CHECK_FALSE(late.armed());
+}
