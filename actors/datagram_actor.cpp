@@ -265,7 +265,9 @@ void datagram_actor::on_datagram_sent(std::error_code cause) noexcept {
       tell_outcome(item, {});
     }
   }
-  if (passed_high_ || closing_)
+  if (stall_.armed())
+    last_step_ = now;
+  if (passed_high_ || closing_ || stall_.armed())
     defer();
 }
 
@@ -277,11 +279,34 @@ bool datagram_actor::on_receiver_full() noexcept {
   return true;
 }
 
+/// Who has room by now is not judged by how long we did not ask.
 void datagram_actor::try_receivers_again(net::time_point now) noexcept {
-  if (options_.write_stall.count() > 0)
+  queue_.try_again();
+  home().loop().io().send(channel_);
+  if (options_.write_stall.count() > 0 && !queue_.is_trying())
     for (auto& item : queue_.take_stalled(now, options_.write_stall))
       end_unsent(item, errc::write_stalled);
-  queue_.try_again();
+  defer();
+}
+
+void datagram_actor::watch_stall() noexcept {
+  auto& timers = home().loop().judging_timers();
+  if (!queue_.has_line()) {
+    timers.cancel(stall_);
+  } else if (!stall_.armed() && options_.write_stall.count() > 0) {
+    last_step_ = home().loop().now();
+    timers.arm(stall_, net::later(last_step_, options_.write_stall));
+  }
+}
+
+void datagram_actor::judge_stall(net::time_point now) noexcept {
+  const auto limit = net::later(last_step_, options_.write_stall);
+  if (now < limit) {
+    home().loop().judging_timers().arm(stall_, limit);
+    return;
+  }
+  for (auto& item : queue_.take_first_of_line())
+    end_unsent(item, errc::write_stalled);
   defer();
 }
 
@@ -368,6 +393,8 @@ void datagram_actor::finish_turn() noexcept {
   }
   if (!queue_.empty())
     home().loop().io().send(channel_);
+  if (queue_.has_line() || stall_.armed())
+    watch_stall();
   if (closing_ && queue_.empty()) {
     close(ending_, ending_cause_);
     return;
@@ -408,6 +435,7 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
   }
   home().loop().timers().cancel(*this);
   home().loop().timers().cancel(retry_);
+  home().loop().judging_timers().cancel(stall_);
   home().loop().io().close(std::exchange(channel_, net::channel::none));
   counters_.dropped = socket_.dropped();
   if (kept_ && (leaves_socket_ || cause))

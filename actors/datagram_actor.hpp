@@ -91,6 +91,16 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
     datagram_actor& self_;
   };
 
+  /// For what waits for room in the kernel, which announces it: of a Unix receiver we are connected to, or our own.
+  class stall_timer final : public net::timer {
+   public:
+    explicit stall_timer(datagram_actor& self) noexcept : self_(self) {}
+    void on_timer(net::time_point now) noexcept override { self_.judge_stall(now); }
+
+   private:
+    datagram_actor& self_;
+  };
+
   caf::strong_actor_ptr owner() const override { return owner_; }
   void begin() override;
   void cannot_begin(const caf::error& cause) override;
@@ -109,6 +119,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   void on_datagram_sent(std::error_code cause) noexcept override;
   bool on_receiver_full() noexcept override;
   void try_receivers_again(net::time_point now) noexcept;
+  void watch_stall() noexcept;
+  void judge_stall(net::time_point now) noexcept;
   void on_timer(net::time_point now) noexcept override;
   void finish_turn() noexcept;
   void defer() noexcept;
@@ -143,6 +155,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   net::write_room reserved_;
   datagram_queue queue_;
   retry_timer retry_{*this};
+  stall_timer stall_{*this};
+  net::time_point last_step_{}; // when something was sent, or had to wait, while `stall_` is armed
   std::vector<outgoing> refused_;
   std::vector<caf::strong_actor_ptr> waiting_; // who is told when the queue is writable again
   datagram::info counters_;

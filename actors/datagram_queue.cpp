@@ -1,5 +1,6 @@
 #include "actnet/actors/datagram_queue.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -82,6 +83,17 @@ std::vector<queued_datagram> datagram_queue::take_stalled(net::time_point now, n
     i = apart_.erase(i);
   }
   return stalled;
+}
+
+std::vector<queued_datagram> datagram_queue::take_first_of_line() {
+  const auto to = queue_[next_].to;
+  const auto begin = queue_.begin() + static_cast<std::ptrdiff_t>(next_);
+  const auto theirs =
+      std::stable_partition(begin, queue_.end(), [&to](const queued_datagram& each) { return each.to != to; });
+  std::vector<queued_datagram> all{std::move_iterator{theirs}, std::move_iterator{queue_.end()}};
+  queue_.erase(theirs, queue_.end());
+  forget_taken();
+  return all;
 }
 
 std::vector<queued_datagram> datagram_queue::take_all() {

@@ -70,6 +70,14 @@ class datagram_queue {
   /// Takes out what waits apart for a receiver that has had no room for so long.
   std::vector<queued_datagram> take_stalled(net::time_point now, net::duration time);
 
+  /// Whether some that wait apart have not been tried yet since `try_again`.
+  bool is_trying() const noexcept { return !tried_.empty(); }
+
+  /// Whether some wait for those before them, or for room in the kernel.
+  bool has_line() const noexcept { return next_ < queue_.size(); }
+  /// Takes out the first of these and all others for the same receiver.
+  std::vector<queued_datagram> take_first_of_line();
+
   std::vector<queued_datagram> take_all();
 
   template <class F>

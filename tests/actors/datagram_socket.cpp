@@ -260,6 +260,59 @@ TEST_CASE("what a Unix receiver does not take within the write stall fails, and 
   CHECK(deaf.receive().payload == "again");
 }
 
+TEST_CASE("the write stall also holds for the receiver that a Unix socket is connected to", "[datagram]") {
+  net::manual_clock time;
+  stage s{datagram_carrier::local, {}, &time};
+  datagram_peer deaf{s.over};
+  CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::connect{at(deaf)}).first);
+  constexpr std::size_t many = 50;
+  s.world.in(s.owner, [&](probe&) {
+    for (std::size_t i = 0; i < many; ++i)
+      s.it.send(std::to_string(i), 1);
+  });
+  s.world.settle();
+  const auto taken = s.log->count("sent 1");
+  REQUIRE(taken < many);
+  time.advance(29s);
+  s.world.settle();
+  CHECK(deaf.receive().payload == "0"); // a step forward
+  s.log->expect("sent 1", taken + 1);
+  s.world.settle();
+  time.advance(29s);
+  s.world.settle();
+  CHECK(s.log->count_like("sent 1: ") == 0);
+  time.advance(1s);
+  s.log->expect(with_cause("sent 1", errc::write_stalled), many - taken - 1);
+  CHECK(s.info().queued_bytes == 0);
+  for (std::size_t i = 1; i <= taken; ++i)
+    CHECK(deaf.receive().payload == std::to_string(i));
+  s.world.in(s.owner, [&](probe&) { s.it.send("again", 3); });
+  CHECK(deaf.receive().payload == "again");
+}
+
+TEST_CASE("a Unix receiver that had room while the loop was held up is not given up", "[datagram]") {
+  net::manual_clock time;
+  stage s{datagram_carrier::local, {}, &time};
+  datagram_peer slow{s.over};
+  const auto connected = GENERATE(false, true);
+  CAPTURE(connected);
+  if (connected)
+    CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::connect{at(slow)}).first);
+  constexpr std::size_t many = 15;
+  s.world.in(s.owner, [&](probe&) {
+    for (std::size_t i = 0; i < many; ++i)
+      connected ? s.it.send("x", 1) : s.it.send_to(at(slow), "x", 1);
+  });
+  s.world.settle();
+  REQUIRE(s.log->count("sent 1") < many);
+  s.world.in(s.owner, [&](probe&) { // a turn that holds the loop up
+    for (std::size_t left = s.log->count("sent 1"); left > 0; --left)
+      slow.receive();
+    time.advance(1min);
+  });
+  s.log->expect("sent 1", many);
+}
+
 TEST_CASE("what an owner sent is told to it, also when the socket has another one by then", "[datagram]") {
   datagram_socket_stage s{datagram_carrier::local};
   datagram_peer deaf{s.over}, other{s.over};
