@@ -175,14 +175,15 @@ TEST_CASE("a timer waits behind messages, and while a response is awaited") {
   timed_world world;
   const auto who = world.spawn(world.log);
   const auto question = std::make_shared<std::function<void()>>();
-  const auto keeper = world.owned(world.system().spawn([question](caf::event_based_actor* self) -> caf::behavior {
-    return {[=](int) {
-              auto promise = self->make_response_promise();
-              *question = [promise]() mutable { promise.deliver(1); };
-              return promise;
-            },
-            [=](const std::string&) { (*question)(); }};
-  }));
+  const auto keeper =
+      world.owned(spawn_function(world.system(), [question](caf::event_based_actor* self) -> caf::behavior {
+        return {[=](int) {
+                  auto promise = self->make_response_promise();
+                  *question = [promise]() mutable { promise.deliver(1); };
+                  return promise;
+                },
+                [=](const std::string&) { (*question)(); }};
+      }));
   world.in(who, [&](probe& self) {
     self.run_after(1ms, [&self] { self.note("once"); });
     self.run_every(1ms, [&self] { self.note("each"); });

@@ -262,7 +262,7 @@ TEST_CASE("what a Unix receiver does not take within the write stall fails, and 
 
 TEST_CASE("the write stall also holds for the receiver that a Unix socket is connected to", "[datagram]") {
   net::manual_clock time;
-  stage s{datagram_carrier::local, {}, &time};
+  datagram_socket_stage s{datagram_carrier::local, {}, &time};
   datagram_peer deaf{s.over};
   CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::connect{at(deaf)}).first);
   constexpr std::size_t many = 50;
@@ -292,7 +292,7 @@ TEST_CASE("the write stall also holds for the receiver that a Unix socket is con
 
 TEST_CASE("a Unix receiver that had room while the loop was held up is not given up", "[datagram]") {
   net::manual_clock time;
-  stage s{datagram_carrier::local, {}, &time};
+  datagram_socket_stage s{datagram_carrier::local, {}, &time};
   datagram_peer slow{s.over};
   const auto connected = GENERATE(false, true);
   CAPTURE(connected);

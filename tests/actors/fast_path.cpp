@@ -68,15 +68,16 @@ TEST_CASE("while an answer is awaited, nothing is delivered and nothing is lost"
   const auto log = make_journal();
   // Lives with the actor: deliver() goes on for a moment after the answer has arrived.
   const auto promise = std::make_shared<caf::response_promise>();
-  const auto server = world.owned(world.system().spawn([promise](caf::event_based_actor* self) -> caf::behavior {
-    return {
-        [self, promise](int) {
-          *promise = self->make_response_promise();
-          return *promise;
-        },
-        [promise](caf::ok_atom) { promise->deliver(7); },
-    };
-  }));
+  const auto server =
+      world.owned(spawn_function(world.system(), [promise](caf::event_based_actor* self) -> caf::behavior {
+        return {
+            [self, promise](int) {
+              *promise = self->make_response_promise();
+              return *promise;
+            },
+            [promise](caf::ok_atom) { promise->deliver(7); },
+        };
+      }));
   const auto owner = world.owned(spawn_on<scripted>(world.loop(), log, [server](scripted& self) -> caf::behavior {
     return {
         [&self](const stream::received& r) { self.log->add("received " + std::string{r.payload.view()}); },

@@ -290,16 +290,17 @@ TEST_CASE("a plain event-based actor may own a connection", "[lifetime]") {
   const auto log = make_journal();
   connected_pair pair{each_carrier()};
   const auto conn = std::make_shared<connection>();
-  const auto owner = world.owned(world.system().spawn([log, conn](caf::event_based_actor* self) -> caf::behavior {
-    return {
-        [self, conn](const stream::received& r) {
-          self->send(conn->actor(), stream::write{r.payload, 3});
-        },
-        [log](const stream::written& w) { log->add("written " + std::to_string(w.token)); },
-        [log](const stream::closed& c) { log->add("closed " + std::string{to_string(c.reason)}); },
-        [](const stream::peer_finished&) {},
-    };
-  }));
+  const auto owner =
+      world.owned(spawn_function(world.system(), [log, conn](caf::event_based_actor* self) -> caf::behavior {
+        return {
+            [self, conn](const stream::received& r) {
+              self->send(conn->actor(), stream::write{r.payload, 3});
+            },
+            [log](const stream::written& w) { log->add("written " + std::to_string(w.token)); },
+            [log](const stream::closed& c) { log->add("closed " + std::string{to_string(c.reason)}); },
+            [](const stream::peer_finished&) {},
+        };
+      }));
   *conn = world.adopt(pair, owner);
   pair.far.send_all("echo");
   CHECK(pair.far.read_exactly(4) == "echo");

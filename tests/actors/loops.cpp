@@ -279,7 +279,7 @@ TEST_CASE("what is opened when the loops have ended fails, and says so", "[loops
   config cfg;
   cfg.settings.loops.count = 1;
   caf::actor_system system{cfg};
-  const auto owner = system.spawn(owner_class);
+  const auto owner = spawn_function(system, owner_class);
   loops::of(system).at(0).stop();
   listen(system, "127.0.0.1:0").owned_by(owner).start();
   log->expect(with_cause("listen_failed", errc::shutting_down));

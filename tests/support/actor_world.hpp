@@ -14,6 +14,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/behavior.hpp>
+#include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/message.hpp>
 #include <caf/send.hpp>
@@ -123,6 +124,13 @@ class captured_log {
  private:
   net::log_sink before_;
 };
+
+/// Spawns an actor that is a function. For one without arguments CAF 0.17.6 binds a reference to null
+/// (caf/detail/init_fun_factory.hpp), which the checks of the standard library refuse, so this one has an argument.
+template <class F>
+caf::actor spawn_function(caf::actor_system& system, F fun) {
+  return system.spawn([fun](caf::event_based_actor* self, int) -> caf::behavior { return fun(self); }, 0);
+}
 
 /// Two ends of a connection: a descriptor for the library, and who sits at the other end.
 struct connected_pair {

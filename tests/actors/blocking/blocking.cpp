@@ -289,7 +289,7 @@ TEST_CASE("to connect, to listen and to bind on a loop that is stopping fails at
   actor_world world;
   auto& system = world.system();
   auto& home = world.loop();
-  const auto keeper = system.spawn([](caf::event_based_actor* self) -> caf::behavior {
+  const auto keeper = spawn_function(system, [](caf::event_based_actor* self) -> caf::behavior {
     auto kept = std::make_shared<caf::response_promise>();
     return {[=](keep) {
               *kept = self->make_response_promise();
