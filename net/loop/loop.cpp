@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace actnet::net {
 
@@ -174,10 +175,6 @@ void loop::judge() noexcept {
   const auto next = judging_timers_.next_deadline();
   if (hearing_ || !next || std::max(*next, judging_after_) > now_)
     return;
-  if (now_ - *next > held_up && judging_after_ < *next && !clock_.manual()) { // each is put off once
-    judging_after_ = later(now_, held_up);
-    return;
-  }
   hearing_ = true;
   judging_timers_.begin_round(now_);
   backend_->begin_round();
@@ -195,8 +192,14 @@ void loop::on_awake(bool waited) noexcept {
   sleeping_.store(false, std::memory_order_relaxed);
   if (waited)
     wake_ups_.fetch_add(1, std::memory_order_relaxed);
-  now_ = clock_.now();
+  const auto before = std::exchange(now_, clock_.now());
   turn_began_ = clock_.coarse_now();
+  if (now_ - before <= held_up) [[likely]]
+    return;
+  // It slept, or it was held up; then a judging timer is late that was not armed for the past. Each is put off once.
+  const auto next = judging_timers_.next_deadline();
+  if (next && now_ - std::max(*next, before) > held_up && judging_after_ < *next && !clock_.manual())
+    judging_after_ = later(now_, held_up);
 }
 
 void loop::defer(deferred& work) noexcept {

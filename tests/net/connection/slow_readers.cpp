@@ -2,6 +2,7 @@
 #include "net/connection/stage.hpp"
 
 #include "actnet/net/log.hpp"
+#include "support/faulty_system_calls.hpp"
 #include "support/scratch_folder.hpp"
 
 #include <chrono>
@@ -254,6 +255,28 @@ TEST_CASE("a loop that is held up for longer than every timeout gives up nobody 
     CHECK(on.pump_until([&] { return !drain(closing[i]->far, got[i]); }));
     CHECK(is_whole(got[i]));
   }
+}
+
+TEST_CASE("where the kernel does not tell what a peer has taken, a close ends at its timeouts all the same") {
+  faulty_system_calls faults;
+  const net::replaced_system_calls replaced{faults};
+  stage on;
+  connection_options options;
+  options.write_stall = 10s;
+  options.close_timeout = 1s;
+  auto& closing = on.open(options, true, narrow, 16'384);
+  auto& draining = on.open(options, true, narrow, 400'000);
+  for (auto each : {&closing, &draining}) {
+    faults.fail(call::ioctl, EPERM, {.count = occurrence::forever, .fd = each->near.socket().fd()});
+    each->write(coded(size), 1);
+    each->near.close();
+  }
+  on.settle();
+  on.advance(2s);
+  CHECK(draining.cause == errc::timed_out);
+  CHECK(closing.near.state() == connection_state::closing);
+  on.advance(11s);
+  CHECK(closing.cause == errc::write_stalled);
 }
 
 } // namespace actnet::test

@@ -145,6 +145,22 @@ TEST_CASE("a hang-up is told once while bytes wait, and the bytes are read later
   CHECK(s.hang_ups == 1);
 }
 
+TEST_CASE("bytes that come while reading is stopped are noticed each time", "[backend]") {
+  fixture f;
+  auto [ours, theirs] = stream_pair();
+  stream_recorder s(f, std::move(ours));
+  for (int i = 0; i < 3; ++i) {
+    const auto before = s.unread;
+    theirs.send_all("x");
+    CHECK(f.until([&] { return s.unread > before; }));
+  }
+  const auto before = s.unread;
+  CHECK(f.awakes_during(short_while) <= awakes_of_silence);
+  CHECK(s.unread == before);
+  s.read();
+  CHECK(f.until([&] { return s.received == "xxx"; }));
+}
+
 TEST_CASE("a hang-up of a stopped stream where no byte waits is the end of reading", "[backend]") {
   fixture f;
   auto [ours, theirs] = stream_pair();

@@ -22,6 +22,24 @@ TEST_CASE("sending stops when the kernel is full and goes on when the peer reads
   CHECK(theirs.read_exactly(8) == "and more");
 }
 
+TEST_CASE("what the peer has not taken becomes less when it takes some, and nothing in the end", "[backend]") {
+  fixture f;
+  auto [ours, theirs] = stream_pair({.receive_buffer_bytes = 8'192});
+  stream_recorder s(f, std::move(ours));
+  CHECK(f.io->untaken(s.which) == 0);
+  s.send(text_of(60'000));
+  REQUIRE(f.until([&] { return s.sent == s.outgoing.size(); }));
+  const auto before = f.io->untaken(s.which);
+  REQUIRE(before > 0);
+  theirs.read_exactly(40'000);
+  CHECK(f.until([&] { return f.io->untaken(s.which) < before; }));
+  theirs.read_exactly(20'000);
+  CHECK(f.until([&] { return f.io->untaken(s.which) == 0; }));
+  const auto which = s.which;
+  s.close();
+  CHECK(f.io->untaken(which) == 0);
+}
+
 TEST_CASE("what is queued from within a completion is sent without another call", "[backend]") {
   fixture f;
   auto [ours, theirs] = stream_pair();

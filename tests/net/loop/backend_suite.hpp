@@ -136,6 +136,7 @@ struct stream_recorder final : stream_target, recorder {
     received_before_end = received.size();
     happened("end");
   }
+  void on_unread() noexcept override { ++unread; }
   void on_hang_up(std::error_code cause) noexcept override {
     ++hang_ups;
     hang_up_cause = cause;
@@ -181,6 +182,7 @@ struct stream_recorder final : stream_target, recorder {
   std::error_code end_cause;
   std::size_t received_before_end = 0;
   int hang_ups = 0;
+  int unread = 0;
   std::error_code hang_up_cause;
   std::string outgoing;
   std::size_t part_size = 100'000;
