@@ -84,13 +84,13 @@ struct stop_reading {};
 /// At least a byte, at most `max`. At the end of the stream it answers with no bytes, and without an error.
 struct read_some {
   std::uint64_t max = 65'536;
-  net::timeout within;
+  net::timeout within{};
 };
 
 /// Not more and not less.
 struct read_exactly {
   std::uint64_t count = 0;
-  net::timeout within;
+  net::timeout within{};
 };
 
 /// Up to `delimiter` (1 to 256 bytes), which is the end of the answer. When more than `max` bytes come before it, the
@@ -98,37 +98,37 @@ struct read_exactly {
 struct read_until {
   bytes delimiter;
   std::uint64_t max = 65'536;
-  net::timeout within;
+  net::timeout within{};
 };
 
 /// As `read_until` a line feed, which is not in the answer; a carriage return before it is.
 struct read_line {
   std::uint64_t max = 65'536;
-  net::timeout within;
+  net::timeout within{};
 };
 
 /// All until the peer finishes, which is no error here. More than `max` is `too_long`, and stays.
 struct read_to_end {
   std::uint64_t max = 65'536;
-  net::timeout within;
+  net::timeout within{};
 };
 
 /// At least a byte, and what follows until nothing has come for `gap`; at most `max`.
 struct read_quiet {
   net::timeout gap = std::chrono::milliseconds{1};
   std::uint64_t max = 64 << 20;
-  net::timeout within;
+  net::timeout within{};
 };
 
 /// As `read_exactly`, but the bytes stay.
 struct peek {
   std::uint64_t count = 0;
-  net::timeout within;
+  net::timeout within{};
 };
 
 /// The next frame, of the format that `use_codec` set, whatever the credit. Without one: `invalid_argument`.
 struct read_frame {
-  net::timeout within;
+  net::timeout within{};
 };
 
 /// From now on `received` is one frame (perhaps an empty one), beginning with the bytes that nobody has taken yet, and
@@ -148,7 +148,7 @@ struct set_options {
 
 /// The connection ends with `closed{deadline}` after this time. Nothing, or a time of zero: no deadline.
 struct set_deadline {
-  net::timeout from_now;
+  net::timeout from_now{};
 };
 
 /// Ends with `closed{idle}` after so long without a byte in either direction. Zero: never.

@@ -32,12 +32,12 @@ class stillborn final : public handler {
   stillborn(caf::actor_config& cfg, connection) : handler(cfg) { throw std::runtime_error{"not today"}; }
 };
 
-enum class failing { at_input, at_birth };
+enum class failing_at { at_input, at_birth };
 
 } // namespace
 
 TEST_CASE("however many peers make their handlers fail, that is a line a second of each kind", "[log_flood]") {
-  const auto how = GENERATE(failing::at_input, failing::at_birth);
+  const auto how = GENERATE(failing_at::at_input, failing_at::at_birth);
   constexpr int many = 30;
   captured_log said;
   log_in_one_second limits;
@@ -45,7 +45,7 @@ TEST_CASE("however many peers make their handlers fail, that is a line a second 
   const auto log = make_journal();
   const auto boss = world.spawn(log);
   world.in(boss, [&](probe& self) {
-    if (how == failing::at_input)
+    if (how == failing_at::at_input)
       self.listen("127.0.0.1:0").each<picky>();
     else
       self.listen("127.0.0.1:0").each<stillborn>();
@@ -55,7 +55,7 @@ TEST_CASE("however many peers make their handlers fail, that is a line a second 
   const auto visit = [&](int count) {
     for (int i = 0; i < count; ++i) {
       peer guest{port};
-      if (how == failing::at_input)
+      if (how == failing_at::at_input)
         guest.send_all("?");
       (void)guest.await_end();
     }

@@ -19,10 +19,10 @@ struct timed_world {
   void run(F fun) {
     world.owned(spawn_coroutine(
         world.loop(),
-        [fun](journal_ptr to, net::manual_clock* time, int fd) -> task<> {
+        [fun](journal_ptr to, net::manual_clock* clock, int fd) -> task<> {
           auto peer = (co_await stream_socket::adopt(fd)).get();
           to->add("begin");
-          co_await fun(to, *time, peer);
+          co_await fun(to, *clock, peer);
           to->add("end");
         },
         log, &time, pair.near.release()));
