@@ -168,7 +168,7 @@ TEST_CASE("a program goes on and ends in good order while nobody reads what it s
 TEST_CASE("a second signal ends a stuck program also while nobody reads what it says on stderr", "[signals]") {
   baseline before;
   neglected_errors errors;
-  process program({.argv = errors.of({ACTNET_STUCK_PROGRAM, "0", "3600000"})});
+  process program({.argv = errors.of({ACTNET_TEST_PROGRAMS_DIR "/stuck", "0", "3600000"})});
   errors.await_line("stuck");
   errors.neglect();
   program.send_signal(SIGTERM);

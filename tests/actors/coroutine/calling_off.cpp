@@ -15,13 +15,13 @@ namespace {
 
 using lines = std::vector<std::string>;
 
-std::string shown(const result<net::bytes>& got) {
+std::string text_of(const result<net::bytes>& got) {
   return got ? std::string{got->view()} : to_text(got.error());
 }
 
 /// Runs `fun(log)` as a coroutine to its end; what it wrote down.
 template <class F>
-lines lines_of(actor_world& world, F fun) {
+lines lines_of_coroutine(actor_world& world, F fun) {
   const auto log = make_journal();
   world.owned(spawn_coroutine(
       world.loop(),
@@ -36,10 +36,15 @@ lines lines_of(actor_world& world, F fun) {
   return all;
 }
 
-task<> send(stream_socket by, std::string text, bool then_ends) {
+task<> send_later(stream_socket by, std::string text, bool then_ends) {
   (void)co_await by.write(text);
   if (then_ends)
     (void)co_await by.finish();
+}
+
+/// g++ 12 cannot tell what `co_await stream_socket::adopt(fd)` is within a template.
+task<stream_socket> adopted(int fd) {
+  co_return (co_await stream_socket::adopt(fd)).get();
 }
 
 /// Two reads wait on one stream when `text` comes, all at once. The first takes its part and is the first that ends, so
@@ -50,16 +55,16 @@ task<> undo_second(journal_ptr log, std::string text, bool ends, std::optional<f
   int ends_of[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends_of) != 0)
     co_return;
-  auto near = (co_await stream_socket::adopt(ends_of[0])).get();
-  auto far = (co_await stream_socket::adopt(ends_of[1])).get();
+  auto near = co_await adopted(ends_of[0]);
+  auto far = co_await adopted(ends_of[1]);
   if (codec)
     (void)co_await near.use_codec(codec);
-  coroutine::spawn(send, far.try_clone(), text, ends);
+  coroutine::spawn(send_later, far.try_clone(), text, ends);
   auto got = co_await when_any(first(near), second(near));
-  log->add(std::to_string(got.index()) + " " + shown(std::get<0>(got)));
+  log->add(std::to_string(got.index()) + " " + text_of(std::get<0>(got)));
   if (!ends)
     (void)co_await far.finish();
-  log->add(shown(co_await near.read_to_end(1'000)));
+  log->add(text_of(co_await near.read_to_end(1'000)));
 }
 
 } // namespace
@@ -67,7 +72,8 @@ task<> undo_second(journal_ptr log, std::string text, bool ends, std::optional<f
 TEST_CASE("a read of any kind that is called off when it has its bytes gives all of them back") {
   actor_world world;
   const auto undone = [&](std::string text, bool ends, std::optional<framing> codec, auto first, auto second) {
-    return lines_of(world, [=](journal_ptr log) { return undo_second(log, text, ends, codec, first, second); });
+    return lines_of_coroutine(world,
+                              [=](journal_ptr log) { return undo_second(log, text, ends, codec, first, second); });
   };
   const auto one = [](stream_socket& s) { return s.read(1); };
   const auto two = [&](auto second) { return undone("xabc\n--d", false, {}, one, second); };
@@ -101,7 +107,7 @@ TEST_CASE("a read of any kind that is called off when it has its bytes gives all
 TEST_CASE("of several that are called off each gives back what it took, in the order of the stream") {
   actor_world world;
   const auto one = [](stream_socket& s) { return s.read(1); };
-  CHECK(lines_of(world, [=](journal_ptr log) {
+  CHECK(lines_of_coroutine(world, [=](journal_ptr log) {
           return undo_second(log, "abbccdd\neef", false, {}, one, [](stream_socket& s) {
             return when_any(s.read(2), s.read_exactly(2), s.read_line(), s.read(2), s.read(100));
           });
@@ -110,24 +116,24 @@ TEST_CASE("of several that are called off each gives back what it took, in the o
 
 TEST_CASE("what an inner one of several brought goes straight to whoever waits for it") {
   actor_world world;
-  CHECK(lines_of(world, [](journal_ptr log) -> task<> {
+  CHECK(lines_of_coroutine(world, [](journal_ptr log) -> task<> {
           int ends_of[2];
           if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends_of) != 0)
             co_return;
           auto near = (co_await stream_socket::adopt(ends_of[0])).get();
           auto far = (co_await stream_socket::adopt(ends_of[1])).get();
-          coroutine::spawn(send, far.try_clone(), "one\ntwo\nthree\n", false);
+          coroutine::spawn(send_later, far.try_clone(), "one\ntwo\nthree\n", false);
           auto got = co_await when_any(within(1h, near.read_line()), near.read_line());
-          log->add(std::to_string(got.index()) + " " + shown(*std::get<0>(got)));
+          log->add(std::to_string(got.index()) + " " + text_of(*std::get<0>(got)));
           auto next = co_await when_any(when_any(sleep(1h), within(1h, near.read_line())), near.read_line());
-          log->add(std::to_string(next.index()) + " " + shown(*std::get<1>(std::get<0>(next))));
-          log->add(shown(co_await near.read(100)));
+          log->add(std::to_string(next.index()) + " " + text_of(*std::get<1>(std::get<0>(next))));
+          log->add(text_of(co_await near.read(100)));
         }) == lines{"0 one", "0 two", "three\n"});
 }
 
 TEST_CASE("a datagram that is taken with too little room by one that is called off is whole for the next") {
   actor_world world;
-  CHECK(lines_of(world, [](journal_ptr log) -> task<> {
+  CHECK(lines_of_coroutine(world, [](journal_ptr log) -> task<> {
           auto a = (co_await udp_socket::bind("127.0.0.1:0")).get();
           auto b = (co_await udp_socket::bind("127.0.0.1:0")).get();
           auto from = (co_await udp_socket::bind("127.0.0.1:0")).get();

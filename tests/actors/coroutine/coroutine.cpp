@@ -11,11 +11,11 @@ using coroutine::sleep;
 
 namespace {
 
-std::string shown(const result<net::bytes>& got) {
+std::string outcome_of(const result<net::bytes>& got) {
   return got ? std::string{got->view()} : to_text(got.error());
 }
 template <class T>
-std::string shown(const result<T>& got) {
+std::string outcome_of(const result<T>& got) {
   return got ? "ok" : to_text(got.error());
 }
 
@@ -104,23 +104,23 @@ TEST_CASE("coroutines connect, and every read form is theirs") {
     auto listening = (co_await tcp_server::bind(address)).get();
     auto near = (co_await tcp_client::connect(listening.local_endpoint())).get();
     auto far = (co_await listening.accept()).get();
-    log->add(shown(co_await near.write("one\ntwo--three")));
-    log->add(shown(co_await far.peek(2)));
-    log->add(shown(co_await far.read_line()));
-    log->add(shown(co_await far.read_until("--")));
-    log->add(shown(co_await far.read_exactly(2)));
-    log->add(shown(co_await far.read_quiet(1ms)));
-    log->add(shown(co_await near.finish()));
-    log->add(shown(co_await far.read_to_end(10)));
-    log->add(shown(co_await far.read(10)));
-    log->add(shown(co_await far.read_line()));
-    log->add(shown(co_await far.print("back")));
-    log->add(shown(co_await far.close()));
-    log->add(shown(co_await near.read_to_end(10)));
-    log->add(shown(co_await far.read(1)));
+    log->add(outcome_of(co_await near.write("one\ntwo--three")));
+    log->add(outcome_of(co_await far.peek(2)));
+    log->add(outcome_of(co_await far.read_line()));
+    log->add(outcome_of(co_await far.read_until("--")));
+    log->add(outcome_of(co_await far.read_exactly(2)));
+    log->add(outcome_of(co_await far.read_quiet(1ms)));
+    log->add(outcome_of(co_await near.finish()));
+    log->add(outcome_of(co_await far.read_to_end(10)));
+    log->add(outcome_of(co_await far.read(10)));
+    log->add(outcome_of(co_await far.read_line()));
+    log->add(outcome_of(co_await far.print("back")));
+    log->add(outcome_of(co_await far.close()));
+    log->add(outcome_of(co_await near.read_to_end(10)));
+    log->add(outcome_of(co_await far.read(1)));
     const connect_options options;
-    log->add(shown(co_await tcp_client::connect(listening.local_endpoint(), options, 1h)));
-    log->add(shown(co_await listening.close()));
+    log->add(outcome_of(co_await tcp_client::connect(listening.local_endpoint(), options, 1h)));
+    log->add(outcome_of(co_await listening.close()));
     const auto refused = co_await tcp_client::connect(listening.local_endpoint());
     log->add(to_text(refused.error()).ends_with(": connection refused") ? "refused" : "not refused");
   }) == lines{"ok", "on", "one", "two--", "th", "ree", "ok", "", "", "the peer finished too early", "ok", "ok",
@@ -152,21 +152,21 @@ TEST_CASE("the first of several, and the others lose nothing") {
     auto near = (co_await tcp_client::connect(listening.local_endpoint())).get();
     auto far = (co_await listening.accept()).get();
     (void)co_await near.write("abc");
-    log->add(shown(co_await far.peek(3)));
+    log->add(outcome_of(co_await far.peek(3)));
     auto first = co_await when_any(far.read_exactly(5), sleep(1ms));
     log->add(std::to_string(first.index()));
     auto late = co_await within(1ms, far.read_line());
     log->add(late ? "a line" : "too late");
     auto both = co_await when_any(far.read(2), far.read(1)); // each could have its bytes at once
-    log->add(std::to_string(both.index()) + " " + shown(std::get<0>(both)));
-    log->add(shown(co_await far.read(10)));
+    log->add(std::to_string(both.index()) + " " + outcome_of(std::get<0>(both)));
+    log->add(outcome_of(co_await far.read(10)));
     auto waits = when_any(far.read(3), far.read(3), near.read(3));
     (void)co_await near.write("defghi");
     auto third = co_await std::move(waits);
-    log->add(std::to_string(third.index()) + " " + shown(std::get<0>(third)));
-    log->add(shown(co_await far.read(10)));
+    log->add(std::to_string(third.index()) + " " + outcome_of(std::get<0>(third)));
+    log->add(outcome_of(co_await far.read(10)));
     auto in_time = co_await within(1h, near.write("x"));
-    log->add(in_time ? shown(*in_time) : "too late");
+    log->add(in_time ? outcome_of(*in_time) : "too late");
   }) == lines{"abc", "1", "too late", "0 ab", "c", "0 def", "ghi", "ok"});
 }
 
@@ -181,11 +181,11 @@ TEST_CASE("Unix sockets by their paths, with options") {
     auto near = (co_await unix_client::connect(path, how, 1h)).get();
     auto far = (co_await listening.accept()).get();
     (void)co_await near.write("by path");
-    log->add(shown(co_await far.read(10)));
+    log->add(outcome_of(co_await far.read(10)));
     const bind_options plain;
     auto one = (co_await unix_datagram::bind(other, plain)).get();
     auto two = (co_await unix_datagram::bind("@actnet-test-" + path)).get();
     (void)co_await two.send_to("datagram", one.local_endpoint());
-    log->add(shown(co_await one.read()));
+    log->add(outcome_of(co_await one.read()));
   }) == lines{"by path", "datagram"});
 }

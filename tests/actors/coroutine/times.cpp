@@ -13,6 +13,11 @@ using std::chrono::years;
 
 namespace {
 
+/// g++ 12 cannot tell what `co_await stream_socket::adopt(fd)` is within a template.
+task<stream_socket> adopted_stream(int fd) {
+  co_return (co_await stream_socket::adopt(fd)).get();
+}
+
 struct timed_world {
   /// `fun(log, clock, peer)`, with a peer that says nothing.
   template <class F>
@@ -20,7 +25,7 @@ struct timed_world {
     world.owned(spawn_coroutine(
         world.loop(),
         [fun](journal_ptr to, net::manual_clock* clock, int fd) -> task<> {
-          auto peer = (co_await stream_socket::adopt(fd)).get();
+          auto peer = co_await adopted_stream(fd);
           to->add("begin");
           co_await fun(to, *clock, peer);
           to->add("end");

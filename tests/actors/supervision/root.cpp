@@ -27,8 +27,8 @@ struct stubborn final : handler {
   }
 };
 
-struct failing final : handler {
-  explicit failing(caf::actor_config& cfg) : handler(cfg) {}
+struct failing_child final : handler {
+  explicit failing_child(caf::actor_config& cfg) : handler(cfg) {}
   caf::behavior make_behavior() override { throw std::runtime_error{"not today"}; }
 };
 
@@ -133,7 +133,7 @@ TEST_CASE("a program whose child ends too often gives up with 1 and a sentence",
   captured_log log;
   const auto ended = run_here([](main_actor& self) -> caf::behavior {
     self.start_child(worker<idler>("bystander"));
-    self.start_child(worker<failing>("child"));
+    self.start_child(worker<failing_child>("child"));
     return {};
   });
   CHECK(ended.exit_code == 1);
