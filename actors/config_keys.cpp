@@ -63,11 +63,10 @@ constexpr config_key keys[]{
     {"loops", "count", number_key{0, 1024, put<&settings::loops, &loops_options::count>}},
     {"loops", "turn_alarm", timeout(put<&settings::loops, &loops_options::turn_alarm>)},
 
-    {"scheduler", "threads", number_key{0, 1024, put<&settings::scheduler_threads>}},
-
     {"program", "drain_deadline", time_key{0ms, longest, false, put<&settings::drain_deadline>}},
     {"program", "restart_intensity", number_key{0, 1'000'000, put<&settings::supervisor, &supervisor_options::intensity>}},
     {"program", "restart_period", time_key{1ms, longest, false, put<&settings::supervisor, &supervisor_options::period>}},
+    {"program", "scheduler_threads", number_key{0, 1024, put<&settings::scheduler_threads>}},
     {"program", "log_level", choice_key{log_levels, put<&settings::log_level>}},
 
     {"listener", "backlog", number_key{1, 65'535, put<&settings::listener, &listen_options::backlog>}},

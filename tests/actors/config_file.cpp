@@ -25,8 +25,8 @@ const std::string default_file = ACTNET_SOURCE_DIR "/config/default.toml";
 bool same(const settings& a, const settings& b) {
   return a.loops.count == b.loops.count && a.loops.turn_alarm == b.loops.turn_alarm && a.loops.time == b.loops.time &&
          !a.loops.make_backend == !b.loops.make_backend && a.drain_deadline == b.drain_deadline &&
-         a.log_level == b.log_level && a.supervisor == b.supervisor && a.listener == b.listener &&
-         a.client == b.client && a.datagram == b.datagram;
+         a.log_level == b.log_level && a.scheduler_threads == b.scheduler_threads && a.supervisor == b.supervisor &&
+         a.listener == b.listener && a.client == b.client && a.datagram == b.datagram;
 }
 
 std::string all_of(const std::vector<config_mistake>& mistakes) {
@@ -77,6 +77,7 @@ std::vector<change> changes() {
       {"program.drain_deadline", "'0s'", [](settings& s) { s.drain_deadline = 0s; }},
       {"program.restart_intensity", "7", [](settings& s) { s.supervisor.intensity = 7; }},
       {"program.restart_period", "'1m'", [](settings& s) { s.supervisor.period = 1min; }},
+      {"program.scheduler_threads", "8", [](settings& s) { s.scheduler_threads = 8; }},
       {"program.log_level", "'warning'", [](settings& s) { s.log_level = net::log_level::warning; }},
       {"listener.backlog", "1", [](settings& s) { s.listener.backlog = 1; }},
       {"listener.max_connections", "100_000", [](settings& s) { s.listener.max_connections = 100'000; }},

@@ -326,6 +326,7 @@ TEST_CASE("a handler that cannot be made leaves no connection behind", "[lifetim
   const auto where = GENERATE(placement::loop, placement::scheduler, placement::own_loop);
   const auto what = GENERATE(0, 1);
   captured_log quiet;
+  const unlimited_log every_line;
   actor_world world;
   const auto log = make_journal();
   const auto boss = world.spawn(log);

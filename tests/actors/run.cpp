@@ -100,20 +100,6 @@ std::pair<std::string, std::string> ask(peer& server, std::string_view question)
   return {line.substr(0, space), line.substr(space + 1, line.size() - space - 2)};
 }
 
-/// For the log's rate limit any two lines are far apart: none is left out because of another.
-class unlimited_log final : public net::clock {
- public:
-  unlimited_log() { net::set_log_clock(*this); }
-  ~unlimited_log() { net::set_log_clock(net::monotonic_clock::instance()); }
-
-  net::time_point now() noexcept override { return net::time_point{std::chrono::hours{++hours_}}; }
-  net::time_point coarse_now() noexcept override { return now(); }
-  bool manual() const noexcept override { return false; }
-
- private:
-  std::atomic<int> hours_{0};
-};
-
 std::size_t alarms_about(const captured_log& log, const std::string& who) {
   const auto lines = log.lines.lines();
   return static_cast<std::size_t>(std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {

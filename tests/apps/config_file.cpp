@@ -36,13 +36,13 @@ exit_status ended_by_signal(process& program) {
   return program.wait();
 }
 
-/// The threads of the loops, by their names; not those of actors that block (`actnet.own`).
+/// The threads of the loops, by their names; not those of actors that block (`actnet.own`), nor the log's.
 std::multiset<std::string> loop_threads(pid_t id) {
   std::multiset<std::string> names;
   for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(id) + "/task")) {
     std::string name;
     std::ifstream(task.path() / "comm") >> name;
-    if (name.starts_with("actnet.") && name != "actnet.own")
+    if (name.starts_with("actnet.") && name != "actnet.own" && name != "actnet.log")
       names.insert(name);
   }
   return names;

@@ -59,7 +59,9 @@ milliseconds time_to_close(stage& on, subject& s) {
 
 /// Keeps what is logged, however often it is.
 struct kept_lines {
-  kept_lines() : before(net::set_log_sink([this](auto, auto, std::string_view line) { all.emplace_back(line); })) {
+  kept_lines()
+      : before(net::set_log_sink(
+            net::log_sink::direct([this](auto, auto, std::string_view line) { all.emplace_back(line); }))) {
     net::set_log_clock(net::monotonic_clock::instance()); // which forgets what was logged before
   }
   ~kept_lines() { net::set_log_sink(before); }
