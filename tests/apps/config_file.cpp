@@ -36,13 +36,14 @@ exit_status ended_by_signal(process& program) {
   return program.wait();
 }
 
-/// The threads of the loops, by their names; not those of actors that block (`actnet.own`), nor the log's.
+/// The threads of the loops, which are named by number: not those of actors that block (`actnet.own`), of the log, and of
+/// what waits for signals.
 std::multiset<std::string> loop_threads(pid_t id) {
   std::multiset<std::string> names;
   for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(id) + "/task")) {
     std::string name;
     std::ifstream(task.path() / "comm") >> name;
-    if (name.starts_with("actnet.") && name != "actnet.own" && name != "actnet.log")
+    if (is_loop_thread(name))
       names.insert(name);
   }
   return names;

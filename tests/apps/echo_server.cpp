@@ -56,7 +56,7 @@ std::size_t count_loop_threads(pid_t id) {
   for (const auto& each : std::filesystem::directory_iterator("/proc/" + std::to_string(id) + "/task")) {
     std::string name;
     std::ifstream(each.path() / "comm") >> name;
-    count += name.starts_with("actnet.") && name != "actnet.log";
+    count += is_loop_thread(name);
   }
   return count;
 }

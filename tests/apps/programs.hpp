@@ -37,6 +37,11 @@ inline std::string readme_program(const std::string& name) {
   return std::string{ACTNET_README_DIR} + "/" + name;
 }
 
+/// Of a thread by its name: `actnet.0` is that of the first loop.
+inline bool is_loop_thread(const std::string& name) {
+  return name.size() > 7 && name.starts_with("actnet.") && name[7] >= '0' && name[7] <= '9';
+}
+
 inline bool is_installed(const std::string& program) {
   return process({.argv = {"sh", "-c", "command -v " + program}, .input = ""}).wait().code == 0;
 }
