@@ -50,7 +50,9 @@ class command_line {
     /// Only numbers from `smallest` to `largest`.
     template <class T>
     option& in_range(T smallest, T largest) {
-      if constexpr (std::integral<T>)
+      if constexpr (std::unsigned_integral<T>)
+        return in_range_of_unsigned_integers(smallest, largest);
+      else if constexpr (std::integral<T>)
         return in_range_of_integers(smallest, largest);
       else
         return in_range_of_numbers(smallest, largest);
@@ -70,6 +72,7 @@ class command_line {
     explicit option(CLI::Option* of) noexcept : option_(of) {}
 
     option& in_range_of_integers(std::int64_t smallest, std::int64_t largest);
+    option& in_range_of_unsigned_integers(std::uint64_t smallest, std::uint64_t largest);
     option& in_range_of_numbers(double smallest, double largest);
 
     CLI::Option* option_;

@@ -74,7 +74,9 @@ def parse_options():
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the table, into a file too")
     parser.add_argument("--bin", type=Path, default=BUILT, help="folder of the programs (default: %(default)s)")
     options = parser.parse_args()
-    options.pairs = options.pairs or (1 if options.quick else 15)
+    options.pairs = (1 if options.quick else 15) if options.pairs is None else options.pairs
+    if options.pairs < 1:
+        parser.error("--pairs: at least 1")
     options.seconds = options.seconds or (0.2 if options.quick else 0.5)
     options.warm_up = 0.1 if options.quick else 0.3
     options.cores = two_cores(parser)
@@ -95,6 +97,9 @@ def main():
     enter_own_network()
     bystanders = Bystanders()
     ratios, failures = run_pairs(options, sides, upstream)
+    if not ratios:
+        print("none of these servers can do any of these loads on both sides", file=sys.stderr)
+        return 1
     how = (f"{options.pairs} {'pair' if options.pairs == 1 else 'pairs'} of {options.seconds:g} s. "
            f"Other programs kept {bystanders.cores():.1f} cores busy meanwhile.")
     text = markdown(ratios, failures, commits.this_tree(), other.title, how)

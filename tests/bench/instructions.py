@@ -64,7 +64,7 @@ class Cost(NamedTuple):
 # -- the two tools: how they are called, and what they wrote into their file ------------------------------------------
 
 def callgrind(written):
-    return ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={written}"]
+    return ["valgrind", "--quiet", "--vgdb=no", "--tool=callgrind", f"--callgrind-out-file={written}"]
 
 
 def instructions_in(text):

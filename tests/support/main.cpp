@@ -49,6 +49,10 @@ int main(int argc, char** argv) {
   if (const auto code = session.applyCommandLine(argc, argv); code != 0)
     return code;
   if (!source.empty()) {
+    if (!session.configData().testsOrTags.empty()) {
+      std::cerr << "--source takes all tests of a file, and no others beside it\n";
+      return 1;
+    }
     const auto names = tests_of(source, session);
     if (names.empty()) {
       std::cerr << "no tests in " << source << ".cpp\n";
