@@ -128,6 +128,7 @@ class commander final : public handler {
         [this](const stream::closed& c) { book_->closed(c); },
     };
   }
+  void on_exit() override { twin = nullptr; } // it may be this one
 
  private:
   std::shared_ptr<ledger> book_;
