@@ -203,6 +203,7 @@ TEST_CASE("a connection whose handler should have a thread of its own ends at on
     const few_threads none{0};
     peer refused{world.port_of(boss)};
     (void)refused.await_end();
+    world.settle(); // the loop is not on its way through what gives out threads any more
   }
   before.check();
   said.lines.expect("actor: a connection handler could not be made: actnet: no loop of its own: no more threads can be "
