@@ -64,7 +64,8 @@ struct log_state {
 
   std::mutex sink_mutex; ///< Held while a sink is called.
   log_sink sink;
-  std::atomic<bool> direct = false; ///< Whether that one is.
+  std::atomic<bool> has_sink = false; ///< Whether there is one, and lines do not go to standard error.
+  std::atomic<bool> direct = false;   ///< Whether that one is.
 };
 
 /// Never destroyed: threads may log until the process is gone.
@@ -72,6 +73,10 @@ log_state& state() {
   static log_state& only = *new log_state;
   return only;
 }
+
+/// What a flush waits beyond its patience while standard error has room: then it is the log's thread that has not had
+/// its turn, on a machine that is busy.
+constexpr std::chrono::milliseconds busy_patience{5'000};
 
 /// Set while this thread runs a sink.
 thread_local bool inside_sink = false;
@@ -131,6 +136,11 @@ void write_to_standard_error(std::string_view text, waiting how) {
     else if (errno != EINTR && errno != EAGAIN)
       return;
   }
+}
+
+bool has_room_at_standard_error() noexcept {
+  pollfd ready{STDERR_FILENO, POLLOUT, 0};
+  return ::poll(&ready, 1, 0) > 0;
 }
 
 /// With the sinks' lock held.
@@ -284,6 +294,7 @@ log_sink set_log_sink(log_sink sink) {
   flush_log(log_patience);
   const std::lock_guard sinks(shared.sink_mutex);
   shared.direct = sink.is_direct();
+  shared.has_sink = static_cast<bool>(sink);
   return std::exchange(shared.sink, std::move(sink));
 }
 
@@ -338,7 +349,17 @@ bool flush_log(std::chrono::milliseconds patience) noexcept {
     return false;
   log_state& shared = state();
   std::unique_lock lock(shared.mutex);
-  return shared.taken.wait_for(lock, patience, [&] { return shared.queue.empty() && !shared.writing; });
+  const auto all_taken = [&] { return shared.queue.empty() && !shared.writing; };
+  auto excuse = patience.count() > 0 ? busy_patience : std::chrono::milliseconds{0};
+  while (!all_taken()) {
+    auto& left = excuse.count() > 0 && !shared.has_sink && has_room_at_standard_error() ? excuse : patience;
+    if (left.count() <= 0)
+      return false;
+    const auto step = std::min(left, std::chrono::milliseconds{10});
+    shared.taken.wait_for(lock, step, all_taken);
+    left -= step;
+  }
+  return true;
 }
 
 bool start_log_thread() noexcept {

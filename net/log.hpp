@@ -89,8 +89,9 @@ void log_limited(log_level level, std::string_view kind, std::string_view text, 
 /// it. In order with the lines of the log, and lost as they are. Any thread; never throws and never waits.
 void say(std::string_view text) noexcept;
 
-/// Waits until all that is queued has been taken, and returns whether it was within `patience`. The end of the process
-/// does this by itself, by exit(3) and with 200 ms; call it before _exit(2). Any thread but the log's.
+/// Waits until all that is queued has been taken, and returns whether it was within `patience`, in which the time does
+/// not count while standard error has room and only the log's thread has not had its turn (5 s at most). The end of the
+/// process does this by itself, by exit(3) and with 200 ms; call it before _exit(2). Any thread but the log's.
 bool flush_log(std::chrono::milliseconds patience) noexcept;
 
 /// What an orderly end waits for whoever reads standard error.
