@@ -36,8 +36,8 @@ exit_status ended_by_signal(process& program) {
   return program.wait();
 }
 
-/// The threads of the loops, which are named by number: not those of actors that block (`actnet.own`), of the log, and of
-/// what waits for signals.
+/// The threads of the loops, which are named by number: not those of actors that block (`actnet.own`), of the log, and
+/// of what waits for signals.
 std::multiset<std::string> loop_threads(pid_t id) {
   std::multiset<std::string> names;
   for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(id) + "/task")) {
