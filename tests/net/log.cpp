@@ -31,11 +31,11 @@ using actnet::test::standard_error_of;
 
 namespace {
 
-struct line {
+struct logged_line {
   log_level level;
   std::string kind;
   std::string text;
-  bool operator==(const line&) const = default;
+  bool operator==(const logged_line&) const = default;
 };
 
 /// Collects what is logged, at all levels; puts everything back afterwards.
@@ -58,13 +58,13 @@ class captured_log {
 
   std::vector<std::string> texts() const {
     std::vector<std::string> all;
-    for (const line& each : lines)
+    for (const logged_line& each : lines)
       all.push_back(each.text);
     return all;
   }
 
   manual_clock clock;
-  std::vector<line> lines;
+  std::vector<logged_line> lines;
 
  private:
   log_sink before_;
@@ -159,7 +159,7 @@ TEST_CASE("the first level is info, and a level lets through itself and what is 
   log(log_level::warning, "k", "warning");
   log(log_level::error, "k", "error");
   log_limited(log_level::info, "k", "info, limited");
-  CHECK(captured.lines == std::vector<line>{{log_level::warning, "k", "warning"}, {log_level::error, "k", "error"}});
+  CHECK(captured.lines == std::vector<logged_line>{{log_level::warning, "k", "warning"}, {log_level::error, "k", "error"}});
 }
 
 TEST_CASE("off drops everything, and nothing can be logged at it", "[log]") {

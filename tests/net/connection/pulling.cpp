@@ -39,7 +39,7 @@ struct pulls {
   std::deque<noted_pull> all;
 };
 
-std::string positions(std::size_t size, std::uint64_t offset = 0) {
+std::string coded_text(std::size_t size, std::uint64_t offset = 0) {
   return std::string{coded(size, offset).view()};
 }
 
@@ -76,24 +76,24 @@ TEST_CASE("push and pull can be changed in mid-stream, and nothing is lost") {
   pulls p;
   stage on;
   auto& s = on.open();
-  s.far.send_all(positions(cut));
+  s.far.send_all(coded_text(cut));
   std::string taken;
   while (taken.size() < cut) {
     auto& some = p.ask(s, kind::some, 1 + taken.size() % 5'000);
     REQUIRE(on.pump_until([&] { return some.done; }));
     taken += some.got;
   }
-  s.far.send_all(positions(50'000, cut));
+  s.far.send_all(coded_text(50'000, cut));
   auto& peeked = p.ask(s, kind::peek, 10);
   REQUIRE(on.pump_until([&] { return peeked.done; }));
   s.near.resume_reading();
   REQUIRE(on.pump_until([&] { return s.received_bytes == 50'000; }));
   taken += s.received_text;
   auto& last = p.ask(s, kind::exactly, 100'000);
-  s.far.send_all(positions(100'000, cut + 50'000));
+  s.far.send_all(coded_text(100'000, cut + 50'000));
   REQUIRE(on.pump_until([&] { return last.done; }));
   CHECK(s.received_bytes == 50'000);
-  CHECK(taken + last.got == positions(cut + 150'000));
+  CHECK(taken + last.got == coded_text(cut + 150'000));
 }
 
 TEST_CASE("to resume reading waits for the pulls that were asked before") {
@@ -134,7 +134,7 @@ TEST_CASE("a pull that is larger than the read credit completes, and what is rea
   options.read_credit_bytes = 4096;
   auto& s = on.open(options);
   auto& all = p.ask(s, kind::exactly, 1'000'000);
-  const auto data = positions(2'000'000);
+  const auto data = coded_text(2'000'000);
   std::size_t sent = 0;
   const auto send_more = [&] {
     const auto count = ::send(s.far.fd(), data.data() + sent, data.size() - sent, MSG_DONTWAIT);
@@ -307,7 +307,7 @@ TEST_CASE("a write that is withdrawn ends with what of it was sent, and what fol
     drain(s.far, got);
     return got.size() == sent + 5;
   }));
-  CHECK(got == positions(sent) + "after");
+  CHECK(got == coded_text(sent) + "after");
   CHECK(s.near.queued_bytes() == 0);
   CHECK(on.pump_until([&] { return s.outcome_of(2) != nullptr; }));
 }
@@ -319,7 +319,7 @@ TEST_CASE("a pull's deadline is not put off by bytes that keep coming") {
   auto& much = p.all.emplace_back(kind::exactly, 100u << 20);
   much.deadline = on.clock.now() + 100ms;
   s.near.pull(much);
-  const auto part = positions(65'536);
+  const auto part = coded_text(65'536);
   const auto keep_coming = [&] { s.far.send_some(std::as_bytes(std::span(part))); };
   for (int i = 0; i < 10; ++i) {
     keep_coming();
