@@ -91,6 +91,15 @@ bool hosted_actor::idle() noexcept {
          awaited_responses_.empty() && !has_skipped_;
 }
 
+[[gnu::always_inline]] inline delivery hosted_actor::end_turn() {
+  bhvr_stack_.cleanup();
+  if (finalize())
+    return delivery::ended;
+  if (!bhvr_stack_.empty() && bhvr_stack_.back().timeout().valid())
+    set_receive_timeout(); // of the behaviour that it has now
+  return delivery::done;
+}
+
 /// As CAF's `activate` does it, without what an idle actor and an event cannot need: system messages, responses,
 /// timeouts and answers.
 delivery hosted_actor::deliver(caf::mailbox_element& element) {
@@ -109,15 +118,6 @@ delivery hosted_actor::deliver(caf::mailbox_element& element) {
   } catch (...) {
     return fail_turn();
   }
-}
-
-delivery hosted_actor::end_turn() {
-  bhvr_stack_.cleanup();
-  if (finalize())
-    return delivery::ended;
-  if (!bhvr_stack_.empty() && bhvr_stack_.back().timeout().valid())
-    set_receive_timeout(); // of the behaviour that it has now
-  return delivery::done;
 }
 
 /// By what is being handled just now.

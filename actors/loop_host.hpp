@@ -87,6 +87,7 @@ class loop_host final : public caf::execution_unit,
   void running(const caf::abstract_actor& who) noexcept {
     last_turn_number_ = loop_->turn();
     last_actor_ = &who;
+    loop_->resident_runs();
   }
 
  private:

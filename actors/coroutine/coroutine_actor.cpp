@@ -117,7 +117,6 @@ void coroutine_actor::run_ready() noexcept {
       if (const auto next = running_[i])
         next.resume();
     running_.clear();
-    home().loop().after_part();
   }
   if (!body_.frame().done())
     return;

@@ -112,7 +112,7 @@ void loop::run() {
   adopt_thread();
   turn_began_ = clock_.coarse_now();
   while (!stopping_.load(std::memory_order_relaxed))
-    round(true);
+    (void)round(true);
   block_pool::set_current(nullptr);
 }
 
@@ -120,7 +120,8 @@ bool loop::run_once(bool may_wait) {
   if (!in_loop_thread())
     adopt_thread();
   turn_began_ = clock_.coarse_now();
-  return round(may_wait);
+  const auto did_something = round(may_wait);
+  return did_something || next_deadline() <= now_;
 }
 
 /// `turn_began_` is its beginning, and afterwards its end.
@@ -146,11 +147,11 @@ bool loop::round(bool may_wait) {
     }
     if (!posted_meanwhile && !credit_returned_.load(std::memory_order_seq_cst) &&
         !stopping_.load(std::memory_order_seq_cst)) {
-      if (const auto next = next_deadline(); !next)
+      if (const auto next = next_deadline(); next == time_point::max())
         wait.reset();
       else if (!clock_.manual())
-        wait = *next - std::min(*next, clock_.now());
-      else if (*next > clock_.now()) // only a step of the clock can make it due, and a step wakes the backend
+        wait = next - std::min(next, clock_.now());
+      else if (next > clock_.now()) // only a step of the clock can make it due, and a step wakes the backend
         wait.reset();
     }
   }
@@ -162,8 +163,7 @@ bool loop::round(bool may_wait) {
     after_part();
   else
     turn_began_ = clock_.coarse_now();
-  const auto next = next_deadline();
-  return more || served_before || served_ || (next && *next <= now_);
+  return more || served_before || served_;
 }
 
 /// What the round needs to know may have come at any time before it begins: also between the poll before and now.
@@ -172,20 +172,16 @@ void loop::judge() noexcept {
     hearing_ = false;
     judging_timers_.finish_round([this] { after_turn(); });
   }
-  const auto next = judging_timers_.next_deadline();
-  if (hearing_ || !next || std::max(*next, judging_after_) > now_)
+  if (hearing_ || std::max(judging_timers_.next_deadline(), judging_after_) > now_)
     return;
   hearing_ = true;
   judging_timers_.begin_round(now_);
   backend_->begin_round();
 }
 
-std::optional<time_point> loop::next_deadline() const noexcept {
-  const auto one = timers_.next_deadline();
-  auto other = judging_timers_.next_deadline();
-  if (other && !hearing_)
-    other = std::max(*other, judging_after_);
-  return one && other ? std::min(*one, *other) : one ? one : other;
+time_point loop::next_deadline() const noexcept {
+  const auto judging = judging_timers_.next_deadline();
+  return std::min(timers_.next_deadline(), hearing_ ? judging : std::max(judging, judging_after_));
 }
 
 void loop::on_awake(bool waited) noexcept {
@@ -198,7 +194,7 @@ void loop::on_awake(bool waited) noexcept {
     return;
   // It slept, or it was held up; then a judging timer is late that was not armed for the past. Each is put off once.
   const auto next = judging_timers_.next_deadline();
-  if (next && now_ - std::max(*next, before) > held_up && judging_after_ < *next && !clock_.manual())
+  if (now_ - std::max(next, before) > held_up && judging_after_ < next && !clock_.manual())
     judging_after_ = later(now_, held_up);
 }
 
@@ -218,6 +214,7 @@ void loop::after_turn() noexcept {
   served_ = true;
   after_part();
   ++turn_;
+  resident_ran_ = false;
   while (auto work = first_deferred_) {
     first_deferred_ = work->next_;
     if (!first_deferred_)
@@ -225,8 +222,11 @@ void loop::after_turn() noexcept {
     work->queued_ = false; // first: it may defer itself again, and may be gone afterwards
     work->serve();
   }
+  if (resident_ran_)
+    after_part();
 }
 
+/// Raises the alarm if too much time has passed since the last such part ended.
 void loop::after_part() noexcept {
   const auto ended = clock_.coarse_now();
   if (ended - turn_began_ > turn_alarm_ && turn_alarm_ > duration::zero())

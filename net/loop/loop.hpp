@@ -97,8 +97,9 @@ class loop final : private turns {
   /// Ends a turn: raises the alarm when it was too long, then serves what was deferred, in the next one's time.
   void after_turn() noexcept override;
 
-  /// Ends the part of a turn in which code of the resident ran: raises the alarm, while it can still tell whose.
-  void after_part() noexcept;
+  /// Code of the resident runs now: when that is in what was deferred, the alarm looks at once how long it took, while
+  /// it can still tell whose it was.
+  void resident_runs() noexcept { resident_ran_ = true; }
 
   /// The time at which this round began to do work: free, and good enough for what is measured in rounds, such as how
   /// long a peer was silent. It is as old as all that ran since then.
@@ -166,7 +167,8 @@ class loop final : private turns {
   void run_posted() noexcept;
   void run_batch() noexcept;
   void judge() noexcept;
-  std::optional<time_point> next_deadline() const noexcept;
+  void after_part() noexcept;
+  time_point next_deadline() const noexcept;
   void raise_turn_alarm(duration took) const noexcept;
   void ring() noexcept;
   void serve_credit() noexcept;
@@ -188,7 +190,8 @@ class loop final : private turns {
   std::vector<deferred*> awaiting_credit_;
   std::vector<posted> running_; // the batch of the inbox that is being run
   std::size_t next_running_ = 0;
-  bool served_ = false; // a turn ended in this round
+  bool served_ = false;       // a turn ended in this round
+  bool resident_ran_ = false; // since the last turn's end
   block_pool pool_;
   gate* gate_ = nullptr;
   std::atomic<std::thread::id> thread_{};

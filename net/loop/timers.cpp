@@ -68,12 +68,10 @@ void timer_queue::cancel(timer& which) noexcept {
   which.index_ = timer::unarmed;
 }
 
-std::optional<time_point> timer_queue::next_with_parked() const noexcept {
-  std::optional<time_point> next;
-  if (!heap_.empty())
-    next = heap_.front().deadline;
+time_point timer_queue::next_with_parked() const noexcept {
+  auto next = heap_.empty() ? time_point::max() : heap_.front().deadline;
   for (const entry& item : parked_)
-    next = next ? std::min(*next, item.deadline) : item.deadline;
+    next = std::min(next, item.deadline);
   return next;
 }
 

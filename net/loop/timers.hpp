@@ -60,10 +60,11 @@ class timer_queue {
   /// Nothing happens if `which` is not armed. A timer armed in another queue is a mistake of the caller (asserted).
   void cancel(timer& which) noexcept;
 
-  std::optional<time_point> next_deadline() const noexcept {
+  /// `time_point::max()`: nothing is armed, or nothing that will ever be due.
+  time_point next_deadline() const noexcept {
     if (!parked_.empty()) [[unlikely]]
       return next_with_parked();
-    return heap_.empty() ? std::nullopt : std::optional{heap_.front().deadline};
+    return heap_.empty() ? time_point::max() : heap_.front().deadline;
   }
   std::size_t size() const noexcept { return heap_.size() + parked_.size(); }
 
@@ -74,6 +75,8 @@ class timer_queue {
   /// Rounds do not nest (asserted).
   template <class AfterEach>
   std::size_t fire_due(time_point now, AfterEach&& after_each) {
+    if (next_deadline() > now) [[likely]]
+      return 0;
     begin_round(now);
     return finish_round(after_each);
   }
@@ -125,7 +128,7 @@ class timer_queue {
   }
   static void make_room(std::vector<entry>& entries, std::size_t count);
 
-  std::optional<time_point> next_with_parked() const noexcept;
+  time_point next_with_parked() const noexcept;
   timer* take_due(time_point now) noexcept;
   void park(const entry& item) noexcept;
   void push(const entry& item) noexcept;
