@@ -3,7 +3,7 @@
 namespace actnet::net {
 
 block* block::make_new(std::size_t size) {
-  if (size > UINT32_MAX - 15)
+  if (size > UINT32_MAX - overhead_bytes - 15)
     throw std::bad_alloc{};
   size = (size + 15) & ~std::size_t{15};
   return new (::operator new(sizeof(block) + size)) block(static_cast<std::uint32_t>(size));

@@ -13,10 +13,14 @@ namespace actnet::net {
 
 /// A header and `capacity` bytes behind it, with one owner in common: the slices that refer to it.
 struct alignas(16) block {
+  /// What a block costs besides its bytes: its header, and the message that tells its owner of it. It is charged with
+  /// them, so that credit bounds also how many payloads wait that are tiny, or empty.
+  static constexpr std::uint32_t overhead_bytes = 256;
+
   std::atomic<std::uint32_t> references{1};
-  std::uint32_t capacity; ///< A multiple of 16.
+  std::uint32_t cost; ///< Capacity and overhead.
   union {
-    credit_account* account = nullptr; ///< Charged with `capacity`; null: nobody.
+    credit_account* account = nullptr; ///< Charged with `cost`; null: nobody.
     block* next_free;                  ///< While in a pool.
   };
 
@@ -26,9 +30,12 @@ struct alignas(16) block {
 
   std::byte* data() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
 
+  /// A multiple of 16.
+  std::uint32_t capacity() const noexcept { return cost - overhead_bytes; }
+
   void charge_to(credit_account& whom) noexcept {
     account = &whom;
-    whom.charge(capacity);
+    whom.charge(cost);
   }
 
   void release() noexcept {
@@ -38,7 +45,7 @@ struct alignas(16) block {
   }
 
  private:
-  explicit block(std::uint32_t size) noexcept : capacity(size) {}
+  explicit block(std::uint32_t capacity) noexcept : cost(capacity + overhead_bytes) {}
   static block* make_new(std::size_t size);
   void recycle() noexcept;
 
@@ -80,6 +87,7 @@ class block_pool {
   static constexpr std::array<std::uint32_t, 6> sizes{112, 240, 496, 1008, copied_bytes_max, read_bytes};
 
   static int size_class(std::size_t size) noexcept;
+  static int class_of(const block& unused) noexcept;
   block* take(int size_class) noexcept;
   bool give(block* unused) noexcept;
 
@@ -97,7 +105,7 @@ inline block* block::make(std::size_t size) {
 
 inline void block::recycle() noexcept {
   if (account)
-    account->release(capacity, block_pool::current());
+    account->release(cost, block_pool::current());
   if (!block_pool::current() || !block_pool::current()->give(this))
     ::operator delete(this);
 }
@@ -107,6 +115,14 @@ inline int block_pool::size_class(std::size_t size) noexcept {
     return -1; // a copy of this size is not to pin a whole read block
   for (std::size_t i = 0; i < sizes.size(); ++i)
     if (size <= sizes[i])
+      return static_cast<int>(i);
+  return -1;
+}
+
+/// None if it is of another size.
+inline int block_pool::class_of(const block& unused) noexcept {
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    if (unused.cost == sizes[i] + block::overhead_bytes)
       return static_cast<int>(i);
   return -1;
 }
@@ -124,12 +140,12 @@ inline block* block_pool::take(int size_class) noexcept {
 }
 
 inline bool block_pool::give(block* unused) noexcept {
-  const auto which = size_class(unused->capacity);
+  const auto which = class_of(*unused);
   if (which < 0)
     return false;
   const auto i = static_cast<std::size_t>(which);
   auto& list = free_[i];
-  if (sizes[i] != unused->capacity || (list.count + 1) * std::size_t{sizes[i]} > kept_bytes_max)
+  if ((list.count + 1) * std::size_t{sizes[i]} > kept_bytes_max)
     return false;
   unused->next_free = list.head;
   list.head = unused;

@@ -78,15 +78,17 @@ class bytes {
   }
 
   /// What it keeps in memory: its whole block.
-  std::size_t pinned_bytes() const noexcept { return block_ ? block_->capacity : 0; }
+  std::size_t pinned_bytes() const noexcept { return block_ ? block_->capacity() : 0; }
 
   /// A copy that is charged to nobody, for whoever keeps bytes for long.
   bytes detach() const { return copy(data_, size_); }
 
-  /// Charges the block's capacity to `account` until the last slice is gone, unless it is charged already. By the
-  /// thread that makes slices of it.
+  /// Charges the block's cost to `account` until the last slice is gone, unless it is charged already. What has no
+  /// block, because it is empty, gets one: nothing that is delivered is free. By the thread that makes slices of it.
   void charge_to(credit_account& account) noexcept {
-    if (block_ && !block_->account)
+    if (!block_) [[unlikely]]
+      *this = bytes{block::make(0), 0};
+    if (!block_->account)
       block_->charge_to(account);
   }
 

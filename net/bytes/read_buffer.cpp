@@ -15,7 +15,7 @@ void read_buffer::push(bytes payload) {
     return;
   size_ += payload.size();
   const auto wasteful = payload.pinned_bytes() > 2 * payload.size();
-  if (size_ > payload.size() && (wasteful || (open_ && payload.size() <= open_->capacity - open_end_))) {
+  if (size_ > payload.size() && (wasteful || (open_ && payload.size() <= open_->capacity() - open_end_))) {
     gather(payload.view());
     return;
   }
@@ -34,7 +34,7 @@ void read_buffer::put_back(bytes payload) {
 }
 
 void read_buffer::gather(std::string_view small) {
-  if (open_ && open_->capacity - open_end_ < small.size())
+  if (open_ && open_->capacity() - open_end_ < small.size())
     seal();
   if (!open_) {
     // Blocks grow with what is there, so that little takes little.

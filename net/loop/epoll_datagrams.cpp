@@ -32,7 +32,7 @@ void epoll_backend::receive_datagrams(slot& s) noexcept {
       break;
     }
     auto& buffer = scratch();
-    auto got = static_cast<datagram_socket*>(s.owned)->receive({buffer.data(), buffer.capacity});
+    auto got = static_cast<datagram_socket*>(s.owned)->receive({buffer.data(), block_pool::read_bytes});
     if (got) {
       ++in_a_row;
       if (!target.on_datagram(take_received(got->size), *got) || in_a_row == datagrams_in_a_row)

@@ -39,12 +39,12 @@ void epoll_backend::read_stream(slot& s) noexcept {
     auto& buffer = scratch();
     ssize_t got;
     do {
-      got = sys().recv(s.fd, buffer.data(), buffer.capacity, MSG_DONTWAIT);
+      got = sys().recv(s.fd, buffer.data(), block_pool::read_bytes, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
     if (got > 0) {
       // A read that does not fill the buffer has emptied the socket, and what comes later is a new edge; unless the
       // end was announced together with these bytes, or urgent data cut the read short.
-      const auto more = static_cast<std::size_t>(got) == buffer.capacity || s.to_the_end;
+      const auto more = static_cast<std::size_t>(got) == block_pool::read_bytes || s.to_the_end;
       s.readable = more;
       if (!more && s.local)
         may_be_cut(s);

@@ -29,7 +29,9 @@ class payload_gauge {
     return made;
   }
 
-  std::uint64_t existing() const noexcept { return account_->outstanding(); }
+  std::uint64_t existing() const noexcept {
+    return account_->outstanding() / (capacity + net::block::overhead_bytes) * capacity;
+  }
 
  private:
   struct deaf final : net::credit_bell {

@@ -24,9 +24,9 @@ TEST_CASE("a block holds what was asked for, in a multiple of 16, close to it") 
        {0, 1, 16, 111, 112, 113, 240, 1'000, 2'048, 2'049, 3'000, 32'768, 65'535, 65'536, 65'537, 1'000'003}) {
     CAPTURE(size);
     auto b = block::make(size);
-    CHECK(b->capacity >= size);
-    CHECK(b->capacity % 16 == 0);
-    CHECK(b->capacity <= 2 * size + 128); // whoever keeps a copy pins little more than it
+    CHECK(b->capacity() >= size);
+    CHECK(b->capacity() % 16 == 0);
+    CHECK(b->capacity() <= 2 * size + 128); // whoever keeps a copy pins little more than it
     CHECK(reinterpret_cast<std::uintptr_t>(b->data()) % 16 == 0);
     CHECK(b->references == 1);
     CHECK(b->account == nullptr);

@@ -72,15 +72,32 @@ TEST_CASE("a charge lasts until the last slice is gone") {
   auto& account = *net::credit_account::open(bell);
   auto all = bytes::copy(std::string(200, 'x'));
   all.charge_to(account);
-  CHECK(account.outstanding() == 240);
+  CHECK(account.outstanding() == 240 + net::block::overhead_bytes);
   auto one = all.slice(100, 1);
   all = {};
-  CHECK(account.outstanding() == 240);
+  CHECK(account.outstanding() == 240 + net::block::overhead_bytes);
   auto own = one.detach();
   one = {};
   CHECK(account.outstanding() == 0);
   CHECK(own.view() == "x");
-  bytes{}.charge_to(account);
+  account.close();
+}
+
+TEST_CASE("an empty payload that is charged costs a block, until its last copy is gone") {
+  static silent_bell bell;
+  auto& account = *net::credit_account::open(bell);
+  bytes nothing;
+  nothing.charge_to(account);
+  CHECK(account.outstanding() >= net::block::overhead_bytes);
+  CHECK(nothing.empty());
+  CHECK(nothing == bytes{});
+  CHECK(nothing.slice(3).empty());
+  auto copy = nothing;
+  nothing = {};
+  CHECK(account.outstanding() >= net::block::overhead_bytes);
+  CHECK(copy.detach().pinned_bytes() == 0);
+  copy.charge_to(account); // once is enough
+  copy = {};
   CHECK(account.outstanding() == 0);
   account.close();
 }

@@ -37,7 +37,7 @@ TEST_CASE("payloads that are held stop reading at the credit, plus one read bloc
   stage on;
   auto& s = starving(on, with_credit(200'000));
   CHECK(s.near.credit_outstanding() >= 200'000);
-  CHECK(s.near.credit_outstanding() < 200'000 + net::block_pool::read_bytes);
+  CHECK(s.near.credit_outstanding() < 200'000 + net::block_pool::read_bytes + net::block::overhead_bytes);
   CHECK(s.received_bytes <= s.near.credit_outstanding());
   const auto before = s.received_bytes;
   on.settle();
@@ -54,7 +54,7 @@ TEST_CASE("payloads dropped on the loop let reading go on, and the account comes
   int starved = 0;
   REQUIRE(on.pump_until([&] {
     sent += s.far.send_some(std::span(all).subspan(sent));
-    CHECK(s.near.credit_outstanding() < 200'000 + net::block_pool::read_bytes);
+    CHECK(s.near.credit_outstanding() < 200'000 + net::block_pool::read_bytes + net::block::overhead_bytes);
     if (s.near.starved()) {
       ++starved;
       s.kept.clear();
@@ -67,22 +67,22 @@ TEST_CASE("payloads dropped on the loop let reading go on, and the account comes
   CHECK(s.near.credit_outstanding() == 0);
 }
 
-TEST_CASE("a large read is charged by its block, and one byte of it pays for all of it") {
+TEST_CASE("a large read is charged by its block and its message, and one byte of it pays for all of it") {
   stage on;
   auto& s = on.open(with_credit(1'000'000));
   s.keep = true;
   s.far.send_all(position_stream{}.bytes(3'000));
   REQUIRE(on.pump_until([&] { return s.received_bytes == 3'000; }));
-  CHECK(s.near.credit_outstanding() == net::block_pool::read_bytes);
+  CHECK(s.near.credit_outstanding() == net::block_pool::read_bytes + net::block::overhead_bytes);
   auto one_byte = s.kept.front().slice(1'500, 1);
   s.kept.clear();
-  CHECK(s.near.credit_outstanding() == net::block_pool::read_bytes);
+  CHECK(s.near.credit_outstanding() == net::block_pool::read_bytes + net::block::overhead_bytes);
   one_byte = one_byte.detach();
   CHECK(s.near.credit_outstanding() == 0);
 
   s.far.send_all("small");
   REQUIRE(on.pump_until([&] { return s.received_bytes == 3'005; }));
-  CHECK(s.near.credit_outstanding() == 112);
+  CHECK(s.near.credit_outstanding() == 112 + net::block::overhead_bytes);
 }
 
 TEST_CASE("detach gives the credit back and keeps the bytes") {
@@ -120,7 +120,7 @@ TEST_CASE("payloads may outlive their connection and its loop") {
     survivor = s.kept.front();
     s.near.abort();
     REQUIRE(on.pump_until_closed(s));
-    CHECK(s.near.credit_outstanding() == 112);
+    CHECK(s.near.credit_outstanding() == 112 + net::block::overhead_bytes);
   }
   CHECK(survivor.view() == "survivor");
 }
