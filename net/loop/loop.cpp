@@ -129,13 +129,14 @@ bool loop::round(bool may_wait) {
   served_ = false;
   if (first_deferred_) // outside of any turn, such as before the loop ran
     after_turn();
-  run_posted();
+  const auto more_posts = run_posted(posts_per_round);
   if (credit_returned_.load(std::memory_order_relaxed))
     serve_credit();
   auto more = resident_ && resident_->run_ready();
   timers_.fire_due(now_, [this] { after_turn(); });
   judge();
   more = more || (resident_ && resident_->run_ready());
+  more = more || more_posts;
 
   std::optional<duration> wait = duration::zero();
   if (may_wait && !more && !first_deferred_) {
@@ -241,23 +242,29 @@ void loop::raise_turn_alarm(duration took) const noexcept {
                   " ms held up the loop: " + (resident_ ? resident_->last_turn() : std::string{"no resident"}));
 }
 
-void loop::run_posted() noexcept {
-  run_batch(); // what is left of it, when posted work closes the inbox
+/// Returns whether there is more of what had been posted by now.
+bool loop::run_posted(std::size_t at_most) noexcept {
+  run_batch(at_most); // what the last round has left, or this one, when posted work closes the inbox
+  if (!running_.empty())
+    return true;
   {
     std::lock_guard guard{inbox_mutex_};
     if (inbox_.empty())
-      return;
+      return false;
     running_.swap(inbox_);
   }
-  run_batch();
+  run_batch(at_most);
+  return !running_.empty();
 }
 
-void loop::run_batch() noexcept {
-  while (next_running_ < running_.size()) {
+void loop::run_batch(std::size_t at_most) noexcept {
+  for (; next_running_ < running_.size() && at_most > 0; --at_most) {
     const auto work = running_[next_running_++];
     work.run(work.object, work.argument);
     after_turn();
   }
+  if (next_running_ < running_.size())
+    return;
   running_.clear();
   next_running_ = 0;
   if (running_.capacity() > kept_posts_max) // a flood came; the next batch will hardly be as large
@@ -301,7 +308,7 @@ void loop::close_inbox() noexcept {
     manual->unsubscribe(clock_subscription_);
   if (next_running_ == 0) // else within a turn
     turn_began_ = clock_.coarse_now();
-  run_posted();
+  run_posted(static_cast<std::size_t>(-1));
 }
 
 credit_bell& loop::bell() noexcept {

@@ -77,9 +77,9 @@ class loop final : private turns {
   /// where everything else can be told not to.
   void run();
 
-  /// One round: posted work, the resident, timers, sockets; waits for sockets only if `may_wait` and nothing else is
-  /// due. For tests and simulation, which pump a loop by hand. Returns whether it did anything or left anything to do:
-  /// only after a round without either is the loop at rest.
+  /// One round: posted work (so much of it, see `posts_per_round`), the resident, timers, sockets; waits for sockets
+  /// only if `may_wait` and nothing else is due. For tests and simulation, which pump a loop by hand. Returns whether
+  /// it did anything or left anything to do: only after a round without either is the loop at rest.
   bool run_once(bool may_wait);
 
   /// Makes the calling thread the loop's without running it.
@@ -132,6 +132,9 @@ class loop final : private turns {
   void await_credit(deferred& who);
   void stop_awaiting_credit(deferred& who) noexcept;
 
+  /// What is posted beyond these waits for the next round: sockets and timers have their turn in between.
+  static constexpr std::size_t posts_per_round = 256;
+
   // -- any thread --------------------------------------------------------------------------
 
   /// Has `work(object, argument)` called in the loop's thread, in the order of posting per thread. `false`: the loop
@@ -164,8 +167,8 @@ class loop final : private turns {
   loop(loop_options options, std::unique_ptr<backend> io);
   bool round(bool may_wait);
   void on_awake(bool waited) noexcept override;
-  void run_posted() noexcept;
-  void run_batch() noexcept;
+  bool run_posted(std::size_t at_most) noexcept;
+  void run_batch(std::size_t at_most) noexcept;
   void judge() noexcept;
   void after_part() noexcept;
   time_point next_deadline() const noexcept;

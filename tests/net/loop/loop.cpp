@@ -14,6 +14,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -233,6 +234,29 @@ TEST_CASE("posted work runs in the loop's thread, and a post from there runs too
     CHECK(inner == 0); // not within the one that posts
   });
   CHECK(eventually([&] { return inner == 1; }));
+}
+
+TEST_CASE("posted work runs so much in a round, in order, and the rest in those that follow", "[loop]") {
+  const auto on = make_loop();
+  std::vector<int> order;
+  std::deque<int> numbers;
+  constexpr auto count = 3 * loop::posts_per_round + 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    numbers.push_back(static_cast<int>(i));
+    REQUIRE(on->post(
+        [](void* to, void* number) noexcept {
+          static_cast<std::vector<int>*>(to)->push_back(*static_cast<int*>(number));
+        },
+        &order, &numbers.back()));
+  }
+  while (order.size() < 3 * loop::posts_per_round) {
+    const auto before = order.size();
+    CHECK(on->run_once(true)); // it does not sleep
+    REQUIRE(order.size() == before + loop::posts_per_round);
+  }
+  on->close_inbox(); // the last one
+  CHECK(order.size() == count);
+  CHECK(std::is_sorted(order.begin(), order.end()));
 }
 
 TEST_CASE("posts after the inbox closed are refused, those before are run", "[loop]") {
