@@ -149,11 +149,17 @@ bool read_buffer::matches(std::size_t index, std::string_view rest, std::string_
   }
 }
 
+/// What lies before `from` may have come in many pieces, and is passed over each time that more has come: so the way to
+/// it is from the end.
 std::optional<std::size_t> read_buffer::find(std::string_view needle, std::size_t from) const noexcept {
-  std::size_t before = 0;
-  for (auto index = first_; index < parts(); ++index) {
+  auto before = size_;
+  auto index = parts();
+  while (index > first_ && before > from)
+    before -= part(--index).size();
+  for (; index < parts(); ++index) {
     const auto piece = part(index);
     auto at = from > before ? from - before : 0;
+    looked_at_ += 1 + piece.size() - std::min(at, piece.size());
     while (at < piece.size() && (at = piece.find(needle.front(), at)) != piece.npos) {
       if (matches(index, piece.substr(at), needle))
         return before + at;

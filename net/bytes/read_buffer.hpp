@@ -4,6 +4,7 @@
 #include "actnet/net/bytes/bytes.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -46,6 +47,9 @@ class read_buffer {
   /// Where `needle` (1 byte or more) begins first, at `from` or after it.
   std::optional<std::size_t> find(std::string_view needle, std::size_t from) const noexcept;
 
+  /// How many bytes, and pieces, `find` has looked at since the buffer was made.
+  std::uint64_t looked_at() const noexcept { return looked_at_; }
+
  private:
   std::size_t front_size() const noexcept;
   void gather(std::string_view small);
@@ -62,6 +66,7 @@ class read_buffer {
   std::size_t open_begin_ = 0;
   std::size_t open_end_ = 0;
   std::size_t size_ = 0;
+  mutable std::uint64_t looked_at_ = 0;
 };
 
 } // namespace actnet::net

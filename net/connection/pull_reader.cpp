@@ -33,10 +33,8 @@ bool pull_reader::withdraw(pull& what) noexcept {
     (before ? before->next_ : first_) = what.next_;
     if (last_ == &what)
       last_ = before;
-    if (!before) {
-      searched_ = 0;
+    if (!before)
       front_since_ = {};
-    }
     return true;
   }
   return false;
@@ -69,15 +67,27 @@ void pull_reader::abandon() noexcept {
   end_cause_ = errc::closed;
 }
 
+framing::found pull_reader::find_frame() noexcept {
+  if (!sought_.empty()) {
+    sought_ = {};
+    searched_ = 0;
+  }
+  return framing_->find(buffer_, searched_);
+}
+
+/// The search goes on where one for the same has ended, whose read may have been called off.
 pull_reader::verdict pull_reader::judge_until(const pull& what) {
   const auto needle = what.delimiter.view();
   if (needle.empty() || needle.size() > pull::delimiter_max)
     return {true, 0, 0, errc::invalid_argument};
+  if (searched_ > 0 && !(sought_ == what.delimiter))
+    searched_ = 0;
   if (const auto at = buffer_.find(needle, searched_); at && *at <= what.size)
     return {true, *at + needle.size(), what.keep_delimiter ? *at + needle.size() : *at};
   if (buffer_.size() >= what.size + needle.size())
     return {true, 0, 0, errc::too_long};
   searched_ = buffer_.size() - std::min(buffer_.size(), needle.size() - 1);
+  sought_ = what.delimiter;
   return {};
 }
 
@@ -156,6 +166,8 @@ bool pull_reader::finish_front(time_point now, bool may_be_late) {
   auto& front = pop();
   front_since_ = now;
   const auto all = is.before + is.taken;
+  if (all > 0)
+    searched_ = 0;
   bytes payload;
   if (is.shown == all) {
     payload = buffer_.take(all);

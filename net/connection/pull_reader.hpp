@@ -98,7 +98,7 @@ class pull_reader {
   const std::optional<framing>& frames() const noexcept { return framing_; }
 
   /// The frame at the front, for whoever takes frames without pulls: look, and take it.
-  framing::found find_frame() noexcept { return framing_->find(buffer_, searched_); }
+  framing::found find_frame() noexcept;
   bytes take_frame(const framing::found& where);
 
   /// Whether a pull waits for more bytes.
@@ -107,12 +107,18 @@ class pull_reader {
   /// Bytes that nobody has taken.
   std::size_t unread_bytes() const noexcept { return buffer_.size(); }
   /// A piece of them, for whoever goes on without pulls.
-  bytes take_piece() { return buffer_.take_piece(); }
+  bytes take_piece() {
+    searched_ = 0;
+    return buffer_.take_piece();
+  }
   /// Forgets them.
   void drop_unread() noexcept {
     buffer_.drop(buffer_.size());
     searched_ = 0;
   }
+
+  /// See `read_buffer`.
+  std::uint64_t looked_at() const noexcept { return buffer_.looked_at(); }
 
  private:
   struct verdict;
@@ -126,7 +132,8 @@ class pull_reader {
   std::optional<framing> framing_;
   pull* first_ = nullptr;
   pull* last_ = nullptr;
-  std::size_t searched_ = 0; // for the delimiter of the front, or of the frame
+  std::size_t searched_ = 0; // for `sought_`
+  bytes sought_;             // a delimiter; empty: that of the frame
   time_point front_since_{};
   time_point last_fed_{};
   bool ended_ = false;

@@ -376,3 +376,33 @@ TEST_CASE("a stream that is given up has nothing more to read") {
   CHECK(p.got.empty());
   CHECK(s.queue(of(pull::kind::some, 1)).cause == errc::closed);
 }
+
+TEST_CASE("a line that comes in many pieces is searched once, whatever their size") {
+  const auto size = GENERATE(1u, 60u, 112u, 3'000u);
+  constexpr std::size_t count = 2'000;
+  reader_stage s;
+  auto& whole = s.queue(line(std::size_t{1} << 30));
+  for (std::size_t i = 0; i < count; ++i)
+    s.feed(std::string(size, 'x'));
+  s.feed("\n");
+  CHECK(whole.got.size() == count * size);
+  CHECK(s.reader.looked_at() <= 2 * count * (size + 1));
+}
+
+TEST_CASE("a line that is awaited in many short timeouts is searched once, and another delimiter from the beginning") {
+  reader_stage s;
+  const std::string half(10'000, 'x');
+  s.feed(half + "-");
+  for (int i = 0; i < 1'000; ++i) {
+    auto& late = s.queue(line(100'000));
+    late.deadline = s.now;
+    s.advance(1ms);
+    REQUIRE(late.cause == errc::timed_out);
+    auto& called_off = s.queue(line(100'000));
+    REQUIRE(s.reader.withdraw(called_off));
+  }
+  CHECK(s.reader.looked_at() <= 2 * half.size() + 10 * 1'000);
+  CHECK(said(s.queue(until("-", 100'000))) == "'" + half + "-'");
+  s.feed("a\n");
+  CHECK(said(s.queue(line())) == "'a'");
+}
