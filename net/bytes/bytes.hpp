@@ -92,6 +92,8 @@ class bytes {
       block_->charge_to(account);
   }
 
+  bool is_charged() const noexcept { return block_ && block_->account; }
+
   friend bool operator==(const bytes& a, const bytes& b) noexcept { return a.view() == b.view(); }
 
  private:

@@ -110,6 +110,23 @@ bytes read_buffer::take(std::size_t count) {
   return taken;
 }
 
+bytes read_buffer::take_apart(std::size_t count, std::size_t dropped) {
+  count = std::min(count, size_);
+  const auto is_block = first_ < pieces_.size() && pieces_[first_].size() == count + dropped &&
+                        pieces_[first_].pinned_bytes() <= 2 * count + 128;
+  if (count == 0 || count > block_pool::copied_bytes_max || is_block)
+    return take(count);
+  auto own = block::make(count);
+  copy_to(own->data(), count);
+  drop(count);
+  return {own, count};
+}
+
+void read_buffer::part_from_taken() {
+  if (first_ < pieces_.size() && pieces_[first_].is_charged())
+    pieces_[first_] = pieces_[first_].detach();
+}
+
 void read_buffer::drop(std::size_t count) noexcept {
   count = std::min(count, size_);
   size_ -= count;

@@ -33,7 +33,16 @@ class read_buffer {
   /// came in several parts.
   bytes take(std::size_t count);
 
-  /// The same, but they stay.
+  /// The same, but not in a block together with what stays: up to `block_pool::copied_bytes_max` bytes are copied into
+  /// one that fits, unless they and `dropped` bytes behind them are all of one already. More of them share theirs:
+  /// see `part_from_taken`.
+  bytes take_apart(std::size_t count, std::size_t dropped);
+
+  /// Gives what stays at the front a block of its own if it is in one that was charged with what was taken from it. At
+  /// most a block is copied.
+  void part_from_taken();
+
+  /// The same as `take`, but they stay.
   bytes peek(std::size_t count);
 
   /// Copies the first bytes, as many as there is room for and at most `size()`; how many that are.

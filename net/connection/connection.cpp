@@ -49,6 +49,7 @@ connection::~connection() {
   assert(channel_ == channel::none); // it was closed, or never begun
   if (demand_) {
     demand_->reader.abandon();
+    demand_->reader.give_all();
     demand_->reader.serve({}, false);
   }
   queue_.fail(errc::closed);
@@ -302,6 +303,7 @@ void connection::on_received(bytes&& payload) noexcept {
   if (discard_ || state_ == connection_state::closing || state_ == connection_state::draining || abort_asked_)
     return;
   if (demand_ && (demand_->pulling || demand_->reader.frames())) {
+    demand_->reader.next_turn();
     demand_->reader.feed(std::move(payload), loop_.now());
     if (demand_->pulling) {
       demand_->reader.serve(loop_.now(), false);
@@ -612,6 +614,10 @@ void connection::update_reading() noexcept {
   const auto frame_waits = demand_ && demand_->frame_waits && claimed_ && !paused_ && !ending; // from before
   auto starves =
       ((wanted && !dropping) || frame_waits) && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
+  if (starves && demand_) { // what waits here is not held by the owner
+    demand_->reader.part_from_taken();
+    starves = credit_->outstanding() >= options_.read_credit_bytes;
+  }
   if (starves) {
     credit_->await_release();
     starves = credit_->outstanding() >= options_.read_credit_bytes; // a release before the line above rang no bell
@@ -629,7 +635,7 @@ void connection::update_reading() noexcept {
       loop_.stop_awaiting_credit(*this);
     }
   }
-  if (frame_waits && !starves && !pulls())
+  if (frame_waits && !starves && !pulls() && !demand_->goes_on_next_round())
     note(); // the credit came back after it had been found short
   const auto read = wanted && (dropping || !starves);
   if (read == reading_)
@@ -660,8 +666,9 @@ void connection::end(close_reason reason, std::error_code cause, bool reset) noe
     last_error_ = cause;
   if (demand_) {
     demand_->reader.end(cause ? cause : make_error_code(errc::closed));
+    demand_->reader.give_all();
     serve_pulls();
-    loop_.judging_timers().cancel(*demand_);
+    demand_->cancel_timers();
   }
   queue_.fail(cause ? cause : make_error_code(errc::closed));
   end_refused();

@@ -16,7 +16,7 @@ bool connection::has_unread() const noexcept {
 /// As far as the owner goes. On demand: one read ahead.
 bool connection::wants_bytes() const noexcept {
   if (pulls())
-    return demand_->reader.wants_bytes() || demand_->reader.unread_bytes() == 0;
+    return !demand_->goes_on_next_round() && (demand_->reader.wants_bytes() || demand_->reader.unread_bytes() == 0);
   if (reads_frames())
     return !paused_ && !demand_->frame_waits;
   return !paused_ && !has_unread();
@@ -26,10 +26,12 @@ connection::demand& connection::demanded() {
   if (!demand_) {
     demand_ = std::make_unique<demand>(*this);
     demand_->pulling = false;
-    if (state_ == connection_state::closed)
+    if (state_ == connection_state::closed) {
       demand_->reader.end(last_error_ ? last_error_ : make_error_code(errc::closed));
-    else if (read_ended_ || discard_)
+      demand_->reader.give_all();
+    } else if (read_ended_ || discard_) {
       demand_->reader.end(read_cause_);
+    }
   }
   return *demand_;
 }
@@ -124,7 +126,7 @@ void connection::deliver_unread() noexcept {
   }
 }
 
-/// As long as there is credit: a frame that waits is all that is delivered next.
+/// As long as there is credit, and so many in a turn: a frame that waits is all that is delivered next.
 void connection::deliver_frames() noexcept {
   auto& reader = demand_->reader;
   demand_->frame_waits = false;
@@ -138,6 +140,11 @@ void connection::deliver_frames() noexcept {
     }
     if (paused_ || credit_->outstanding() >= options_.read_credit_bytes) {
       demand_->frame_waits = true;
+      return;
+    }
+    if (reader.holds_back()) {
+      demand_->frame_waits = true;
+      demand_->go_on_next_round();
       return;
     }
     auto frame = reader.take_frame(next);

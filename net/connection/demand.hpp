@@ -13,9 +13,19 @@ class connection::demand final : public timer {
   bool pulling = true;
   bool pushes_next = false; // when the pulls that are queued are through
   bool only_reads = false;  // are frames
-  bool frame_waits = false; // for credit, or to be resumed
+  bool frame_waits = false; // for credit, to be resumed, or for the next round
+
+  /// What the reader holds back goes on in the next round of the loop, when all others have been served. An operation,
+  /// a credit that comes back or the end of a turn do not: a turn could go on without end.
+  void go_on_next_round() noexcept {
+    if (!next_round_.armed())
+      of_.loop_.timers().arm(next_round_, of_.loop_.now());
+  }
+  bool goes_on_next_round() const noexcept { return next_round_.armed(); }
 
   void update_timer() noexcept {
+    if (reader.holds_back() && reader.has_pulls()) [[unlikely]]
+      go_on_next_round();
     const auto next = reader.next_deadline();
     if (next != time_point::max() && (!armed() || next < deadline()))
       of_.loop_.judging_timers().arm(*this, next);
@@ -28,8 +38,26 @@ class connection::demand final : public timer {
     of_.note();
   }
 
+  void cancel_timers() noexcept {
+    of_.loop_.judging_timers().cancel(*this);
+    of_.loop_.timers().cancel(next_round_);
+  }
+
  private:
+  class resumption final : public timer {
+   public:
+    explicit resumption(connection& of) noexcept : of_(of) {}
+    void on_timer(time_point) noexcept override {
+      of_.demand_->reader.next_turn();
+      of_.note();
+    }
+
+   private:
+    connection& of_;
+  };
+
   connection& of_;
+  resumption next_round_{of_};
 };
 
 } // namespace actnet::net

@@ -109,9 +109,11 @@ void pull_reader::set_framing(std::optional<framing> how) {
 }
 
 bytes pull_reader::take_frame(const framing::found& where) {
+  assert(left_ > 0);
+  --left_;
   searched_ = 0;
   buffer_.drop(where.before);
-  auto frame = buffer_.take(where.size);
+  auto frame = buffer_.take_apart(where.size, where.after);
   buffer_.drop(where.after);
   return frame;
 }
@@ -163,6 +165,7 @@ bool pull_reader::finish_front(time_point now, bool may_be_late) {
   const auto is = judge(*first_, now, may_be_late);
   if (!is.done)
     return false;
+  --left_;
   auto& front = pop();
   front_since_ = now;
   const auto all = is.before + is.taken;
@@ -184,13 +187,13 @@ bool pull_reader::finish_front(time_point now, bool may_be_late) {
 void pull_reader::serve(time_point now, bool may_be_late) {
   if (first_ && front_since_ == time_point{})
     front_since_ = now;
-  while (first_ && finish_front(now, may_be_late)) {
+  while (first_ && left_ > 0 && finish_front(now, may_be_late)) {
   }
   if (!first_) {
     front_since_ = {};
     return;
   }
-  if (!may_be_late)
+  if (!may_be_late || left_ == 0) // what is there already is never too late
     return;
   for (auto each = first_; each;) {
     auto& late = *each;

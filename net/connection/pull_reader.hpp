@@ -67,6 +67,10 @@ struct pull : pull_place {
 /// Finishes pulls in the order in which they were queued, but that a deadline may overtake. Single thread.
 class pull_reader {
  public:
+  /// So many outcomes or frames of one connection come in a turn, and then others have theirs, however much a peer has
+  /// sent ahead. As many parts are sent at once, so that answers need no system call more.
+  static constexpr std::size_t per_turn = 64;
+
   pull_reader() = default;
   ~pull_reader();
 
@@ -90,6 +94,12 @@ class pull_reader {
   /// meet their deadlines, and the quiet one its end.
   void serve(time_point now, bool may_be_late);
 
+  /// From now on `per_turn` outcomes and frames, and then none until the next call of this or of `give_all`.
+  void next_turn() noexcept { left_ = per_turn; }
+  /// As many as there are, as at first.
+  void give_all() noexcept { left_ = no_limit; }
+  bool holds_back() const noexcept { return left_ == 0; }
+
   /// When to serve with `may_be_late`.
   time_point next_deadline() const noexcept;
 
@@ -100,6 +110,8 @@ class pull_reader {
   /// The frame at the front, for whoever takes frames without pulls: look, and take it.
   framing::found find_frame() noexcept;
   bytes take_frame(const framing::found& where);
+  /// See `read_buffer`: for whoever charges what was taken.
+  void part_from_taken() { buffer_.part_from_taken(); }
 
   /// Whether a pull waits for more bytes.
   bool wants_bytes() const noexcept { return first_ && !ended_; }
@@ -134,6 +146,8 @@ class pull_reader {
   pull* last_ = nullptr;
   std::size_t searched_ = 0; // for `sought_`
   bytes sought_;             // a delimiter; empty: that of the frame
+  static constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
+  std::size_t left_ = no_limit; // of this turn
   time_point front_since_{};
   time_point last_fed_{};
   bool ended_ = false;

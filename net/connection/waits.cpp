@@ -35,8 +35,9 @@ void connection::check_waits() const noexcept {
   // The way in.
   check(!read_ended_ && !ending && !discard_ && claimed_ && wants_bytes(), "reading", reading_, starved_);
   check(!read_ended_ && (ending || discard_), "dropping what comes", reading_);
-  check(frame_waits, "a frame", paused_, pulls(), starved_);
-  check(demand_ && demand_->reader.has_pulls(), "a read", !read_ended_ && reading_, !claimed_);
+  const auto goes_on = demand_ && demand_->goes_on_next_round();
+  check(frame_waits, "a frame", paused_, pulls(), starved_, goes_on);
+  check(demand_ && demand_->reader.has_pulls(), "a read", !read_ended_ && reading_, !claimed_, goes_on);
   check(demand_ && demand_->reader.next_deadline() != time_point::max(), "the deadline of a read",
         demand_ && demand_->armed());
 
