@@ -274,7 +274,7 @@ class run {
     options_.allow_half_open = by_.one_in(3);
     options_.close_timeout = 300ms;
     options_.write_stall = 700ms;
-    options_.read_credit_bytes = by_.one_in(2) ? 262'144 : 140'000; // more than what is left of a read takes
+    options_.read_credit_bytes = by_.one_in(2) ? 262'144 : 2'000;
     options_.write_high_bytes = by_.one_in(2) ? 1 << 20 : 20'000;
     options_.write_low_bytes = 5'000;
     for (std::size_t i = 0; i < owners; ++i)
