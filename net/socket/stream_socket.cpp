@@ -62,11 +62,20 @@ result<void> stream_socket::bind_source(const endpoint& local) {
 }
 
 result<void> stream_socket::finish_connect() {
-  if (const auto error = take_error())
-    return failure{error};
   const auto remote = peer();
-  if (!remote)
+  if (!remote) {
+    // It was connected if the peer has said something, and be it its end, before it reset the stream. Whoever asks for
+    // the error first (SO_ERROR) takes it away from the read that is to tell it behind those bytes.
+    std::byte next;
+    const auto got = uninterrupted([&] { return sys().recv(fd(), &next, 1, MSG_PEEK | MSG_DONTWAIT); });
+    if (got >= 0)
+      return {};
+    if (errno != ENOTCONN)
+      return failure{from_errno(errno)}; // EAGAIN: under way; any other error the call above has taken
+    if (const auto error = take_error())
+      return failure{error};
     return failure{remote.error() == errc::not_connected ? make_error_code(errc::would_block) : remote.error()};
+  }
   if (transport() != net::transport::tcp)
     return {};
   const auto local = local_endpoint();

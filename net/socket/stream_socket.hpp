@@ -34,9 +34,10 @@ class stream_socket : public socket {
   static result<begun> begin_connect(const endpoint& remote, const std::optional<endpoint>& local,
                                      std::span<const socket_option> options);
 
-  /// Why the connect failed, or success. `would_block`: it is still under way. `connection_refused` also when the
-  /// connect met itself: without a listener, a port of the ephemeral range can be given to the connecting socket, which
-  /// then talks to itself (RFC 9293, section 3.5, simultaneous open).
+  /// Why the connect failed, or success: also when the peer has sent something and then reset the stream, for what it
+  /// sent can be received and comes before the reset. `would_block`: it is still under way. `connection_refused` also
+  /// when the connect met itself: without a listener, a port of the ephemeral range can be given to the connecting
+  /// socket, which then talks to itself (RFC 9293, section 3.5, simultaneous open).
   result<void> finish_connect();
 
   /// Takes a descriptor that somebody else opened, connected or connecting, and makes it non-blocking and

@@ -51,6 +51,38 @@ TEST_CASE("a connected stream is opened as one from within the completion of its
   CHECK(f.until([&] { return s->received == "pong"; }));
 }
 
+TEST_CASE("a peer that says something and resets the stream at once was connected, and is heard", "[backend]") {
+  const baseline before;
+  fixture f;
+  const auto said = GENERATE(as<std::string>{}, "a banner", "");
+  const auto finishes = GENERATE(false, true);
+  CAPTURE(said, finishes);
+  listening_peer listener;
+  auto begun = stream_socket::begin_connect(tcp_at(listener.port()), std::nullopt, {});
+  REQUIRE(begun);
+  auto far = listener.accept();
+  if (!said.empty())
+    far.send_all(said);
+  if (finishes)
+    far.finish();
+  far.reset();
+  connect_recorder c(f, std::move(begun->socket));
+  REQUIRE(f.until([&] { return c.times > 0; }));
+  if (said.empty() && !finishes) {
+    CHECK(c.cause == errc::connection_reset);
+    return;
+  }
+  REQUIRE_FALSE(c.cause);
+  c.close();
+  stream_recorder s(f, std::move(c.socket));
+  s.read();
+  REQUIRE(f.until([&] { return s.ends == 1; }));
+  CHECK(s.received == said);
+  CHECK(((s.end_cause == errc::connection_reset) != finishes));
+  CHECK(f.until([&] { return !finishes || s.hang_ups == 1; }));
+  CHECK(f.awakes_during(short_while) <= awakes_of_silence);
+}
+
 TEST_CASE("a connect that fails late tells the cause", "[backend]") {
   faulty_system_calls kernel;
   const replaced_system_calls replaced(kernel);
