@@ -35,9 +35,9 @@ class datagram_socket : public socket {
   static result<datagram_socket> open(const endpoint& local, std::span<const socket_option> options,
                                       std::optional<mode_t> path_mode = std::nullopt);
 
-  /// Takes a descriptor that somebody else opened and makes it non-blocking and close-on-exec; it then also tells
-  /// destinations and drops. `bad_descriptor` if it is no UDP or Unix datagram socket; on any error the caller still
-  /// owns it.
+  /// Takes a descriptor that somebody else opened and makes it non-blocking, until it is closed or released, and
+  /// close-on-exec; it then also tells destinations and drops. `bad_descriptor` if it is no UDP or Unix datagram
+  /// socket; on any error the caller still owns it.
   static result<datagram_socket> adopt(int fd);
 
   /// Sends to `remote` by default and receives from nobody else. Messages that arrived before stay. Can be repeated.

@@ -41,7 +41,7 @@ class listener_socket : public socket {
   static result<std::vector<listener_socket>> open_shards(const endpoint& local, const listener_options& options,
                                                           std::size_t count);
 
-  /// Takes a descriptor that somebody else opened (a service manager, for one) and makes it non-blocking and
+  /// Takes a descriptor that somebody else opened (a service manager, for one) and makes it non-blocking, for good, and
   /// close-on-exec. `bad_descriptor` if it is no TCP or Unix stream socket, or does not listen; on any error the caller
   /// still owns it.
   static result<listener_socket> adopt(int fd);

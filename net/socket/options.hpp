@@ -153,6 +153,7 @@ struct socket_view {
   net::transport transport = net::transport::tcp;
   int family = 0;       ///< AF_INET, AF_INET6 or AF_UNIX.
   bool lingers = false; ///< Its close(2) would wait: see `linger`.
+  bool blocked = false; ///< Before it was adopted, and is to again when it is given back or closed.
 };
 
 /// `not_supported`: the option is not for this kind of socket. `invalid_argument`: the value is out of range or of

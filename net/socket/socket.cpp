@@ -65,12 +65,23 @@ socket::~socket() {
 }
 
 int socket::release() noexcept {
+  block_again();
   path_.release();
   return std::exchange(view_.fd, -1);
 }
 
+/// Others may share what we made non-blocking (fcntl(2): the open file description), such as whoever started us.
+void socket::block_again() noexcept {
+  if (!std::exchange(view_.blocked, false) || view_.fd < 0)
+    return;
+  const int flags = sys().fcntl(view_.fd, F_GETFL, 0);
+  if (flags >= 0)
+    (void)sys().fcntl(view_.fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
 void socket::close() noexcept {
   path_.unlink();
+  block_again();
   if (view_.lingers)
     (void)set(linger{});
   if (view_.fd >= 0)
@@ -133,9 +144,12 @@ result<socket> socket::take_over(int fd, int type, bool listening) {
   if (!transport)
     return failure{transport.error()};
   const int flags = sys().fcntl(fd, F_GETFL, 0);
-  if (flags < 0 || sys().fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || sys().fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+  if (flags < 0 || sys().fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || sys().fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
     return failure{from_errno(errno)};
   socket taken{socket_view{fd, *transport, *family}};
+  // Of several loops that share a listener, as servers do while one takes over from another, the last one to take a
+  // connection must not wait for the next: accept(2) knows no other way not to. So a listener stays as it is.
+  taken.view_.blocked = !listening && (flags & O_NONBLOCK) == 0;
   if (const auto set_before = taken.get<linger>(); set_before && set_before->time)
     taken.view_.lingers = *set_before->time > std::chrono::seconds{0};
   return taken;

@@ -29,7 +29,8 @@ class socket {
   net::transport transport() const noexcept { return view_.transport; }
   explicit operator bool() const noexcept { return view_.fd >= 0; }
 
-  /// Gives the descriptor away, open; whoever takes it closes it, and unlinks its path if it has one.
+  /// Gives the descriptor away, open; whoever takes it closes it, and unlinks its path if it has one. An adopted one
+  /// blocks again if it did before (not a listener).
   [[nodiscard]] int release() noexcept;
 
   /// Unlinks the path that it was bound to. Never waits, whatever `linger` says. Never repeated: on Linux the
@@ -63,7 +64,7 @@ class socket {
   static result<socket> open(net::transport transport, const socket_address& address);
 
   /// Takes `fd` if it is a TCP, UDP or Unix socket of `type` that listens or does not, as asked; otherwise
-  /// `bad_descriptor`. On any error the caller still owns `fd`.
+  /// `bad_descriptor`. On any error the caller still owns `fd`, as it was.
   static result<socket> take_over(int fd, int type, bool listening);
 
   result<void> bind(const socket_address& address);
@@ -83,6 +84,8 @@ class socket {
   }
 
  private:
+  void block_again() noexcept;
+
   socket_view view_;
   unix_path path_;
 };

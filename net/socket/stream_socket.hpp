@@ -40,9 +40,9 @@ class stream_socket : public socket {
   /// socket, which then talks to itself (RFC 9293, section 3.5, simultaneous open).
   result<void> finish_connect();
 
-  /// Takes a descriptor that somebody else opened, connected or connecting, and makes it non-blocking and
-  /// close-on-exec. `bad_descriptor` if it is no TCP or Unix stream socket, or listens; on any error the caller still
-  /// owns it.
+  /// Takes a descriptor that somebody else opened, connected or connecting, and makes it non-blocking, until it is
+  /// closed or released, and close-on-exec. `bad_descriptor` if it is no TCP or Unix stream socket, or listens; on any
+  /// error the caller still owns it.
   static result<stream_socket> adopt(int fd);
 
   /// Two Unix sockets connected to each other.

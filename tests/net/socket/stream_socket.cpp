@@ -232,6 +232,31 @@ TEST_CASE("a connected descriptor is adopted and made non-blocking", "[stream]")
   CHECK(again->set(no_delay{}));
 }
 
+TEST_CASE("whoever shares an adopted descriptor finds it blocking again afterwards", "[stream]") {
+  baseline before;
+  int fds[2];
+  const auto kind = GENERATE(SOCK_STREAM, SOCK_DGRAM);
+  const auto was = GENERATE(0, static_cast<int>(SOCK_NONBLOCK));
+  const auto released = GENERATE(false, true);
+  REQUIRE(::socketpair(AF_UNIX, kind | was, 0, fds) == 0);
+  const descriptor shared{::dup(fds[0])};
+  const descriptor peer{fds[1]};
+  const auto blocks = [&] { return (::fcntl(shared.fd(), F_GETFL) & O_NONBLOCK) == 0; };
+  const auto use = [&](auto adopted) {
+    REQUIRE(adopted);
+    CHECK_FALSE(blocks());
+    auto moved = std::move(*adopted);
+    CHECK_FALSE(blocks());
+    if (released)
+      ::close(moved.release());
+  };
+  if (kind == SOCK_STREAM)
+    use(stream_socket::adopt(fds[0]));
+  else
+    use(datagram_socket::adopt(fds[0]));
+  CHECK(blocks() == (was == 0));
+}
+
 TEST_CASE("what is no stream is not adopted and stays with the caller", "[stream]") {
   baseline before;
   int pipes[2];
