@@ -42,8 +42,8 @@ class listener_socket : public socket {
                                                           std::size_t count);
 
   /// Takes a descriptor that somebody else opened (a service manager, for one) and makes it non-blocking, for good, and
-  /// close-on-exec. `bad_descriptor` if it is no TCP or Unix stream socket, or does not listen; on any error the caller
-  /// still owns it.
+  /// close-on-exec. `bad_descriptor` if it is no TCP (or Multipath TCP) or Unix stream socket, or does not listen; on
+  /// any error the caller still owns it.
   static result<listener_socket> adopt(int fd);
 
   /// The next connection. `would_block`: none waits. Errors of a connection that ended while it waited, such as

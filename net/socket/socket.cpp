@@ -29,7 +29,8 @@ result<transport> transport_of(int fd, int family, int type) {
   const auto protocol = ask(fd, SO_PROTOCOL);
   if (!protocol)
     return failure{protocol.error()};
-  if (*protocol != (stream ? IPPROTO_TCP : IPPROTO_UDP))
+  // Multipath TCP (RFC 8684) is the same to whoever reads and writes; options that it lacks are `not_supported`.
+  if (*protocol != (stream ? IPPROTO_TCP : IPPROTO_UDP) && !(stream && *protocol == IPPROTO_MPTCP))
     return failure{errc::bad_descriptor};
   return stream ? transport::tcp : transport::udp;
 }

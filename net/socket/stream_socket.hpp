@@ -41,8 +41,8 @@ class stream_socket : public socket {
   result<void> finish_connect();
 
   /// Takes a descriptor that somebody else opened, connected or connecting, and makes it non-blocking, until it is
-  /// closed or released, and close-on-exec. `bad_descriptor` if it is no TCP or Unix stream socket, or listens; on any
-  /// error the caller still owns it.
+  /// closed or released, and close-on-exec. `bad_descriptor` if it is no TCP (or Multipath TCP) or Unix stream socket,
+  /// or listens; on any error the caller still owns it.
   static result<stream_socket> adopt(int fd);
 
   /// Two Unix sockets connected to each other.

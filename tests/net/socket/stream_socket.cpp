@@ -257,6 +257,44 @@ TEST_CASE("whoever shares an adopted descriptor finds it blocking again afterwar
   CHECK(blocks() == (was == 0));
 }
 
+TEST_CASE("Multipath TCP is adopted as TCP", "[stream]") {
+  baseline before;
+  descriptor raw{::socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP)};
+  if (raw.fd() < 0) {
+    WARN("this kernel has no Multipath TCP");
+    return;
+  }
+  REQUIRE(::listen(raw.fd(), 4) == 0);
+  auto listener = listener_socket::adopt(raw.fd());
+  REQUIRE(listener);
+  (void)raw.release();
+  CHECK(listener->transport() == transport::tcp);
+  descriptor plain{::socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP)};
+  const auto there = to_socket_address(endpoint::tcp(ip_address::loopback_v4(), listener->local_endpoint()->port()));
+  REQUIRE(::connect(plain.fd(), there.data(), there.size) == 0);
+  auto near = stream_socket::adopt(plain.fd());
+  REQUIRE(near);
+  (void)plain.release();
+  REQUIRE(comes(*listener, POLLIN));
+  auto far = listener->accept();
+  REQUIRE(far);
+  CHECK(near->finish_connect());
+  for (const auto& option :
+       std::vector<socket_option>{no_delay{}, keep_alive{.on = true, .time = std::chrono::seconds{9}},
+                                  user_timeout{std::chrono::seconds{9}}, send_buffer{65536}}) {
+    const auto done = near->set(option);
+    CHECK((done || done.error() == errc::not_supported));
+  }
+  REQUIRE(send_text(*near, "ping"));
+  REQUIRE(comes(far->socket, POLLIN));
+  CHECK(receive_text(far->socket) == "ping");
+  CHECK(near->untaken());
+  CHECK(far->socket.shutdown_write());
+  REQUIRE(comes(*near, POLLIN));
+  CHECK(receive_text(*near).empty());
+  CHECK(near->reset_on_close());
+}
+
 TEST_CASE("what is no stream is not adopted and stays with the caller", "[stream]") {
   baseline before;
   int pipes[2];
