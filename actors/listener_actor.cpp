@@ -18,6 +18,15 @@
 
 namespace actnet {
 
+namespace {
+
+/// Whether an accept failed because the socket does not listen (any more): for good, whereas all else passes.
+bool is_lost(errc cause) noexcept {
+  return cause == errc::invalid_argument || cause == errc::bad_descriptor;
+}
+
+} // namespace
+
 listener_actor::listener_actor(caf::actor_config& cfg, loop_host& home, std::shared_ptr<listener_plan> plan,
                                caf::strong_actor_ptr leader, std::size_t socket)
     : lean_actor(cfg, home),
@@ -253,6 +262,10 @@ void listener_actor::on_accept_failed(std::error_code cause) noexcept {
   }
   if (cause == errc::connection_aborted)
     return;
+  if (const auto code = static_cast<errc>(cause.value()); is_lost(code) && !stopping_) {
+    fail(make_error(code, "the socket does not listen any more: somebody else has shut it down"));
+    return;
+  }
   net::log_limited(net::log_level::warning, "accept",
                    local_.to_string() + ": cannot accept a connection: " + cause.message() + "; trying again in " +
                        std::to_string(plan_->options.accept_pause.count()) + " ms");
@@ -350,13 +363,17 @@ void listener_actor::finish_if_done() noexcept {
   if (channel_ != net::channel::none || !shards_.empty() || ended())
     return;
   if (failed_with_)
-    finish(make_error(*failed_with_));
+    finish(*failed_with_);
   else if (!draining_ || !plan_->count->await_end(caf::strong_actor_ptr{ctrl()})) // or `slot_returned` brings us back
     finish({});
 }
 
 void listener_actor::finish(caf::error cause) noexcept {
   home().loop().timers().cancel(*this);
+  if (is_leader() && failed_with_ && is_lost(code_of(*failed_with_))) {
+    net::log(net::log_level::error, "accept", local_.to_string() + ": " + to_text(cause));
+    plan_->sockets.clear(); // whoever comes next opens others
+  }
   if (is_leader() && (failed_with_ || leaves_socket_))
     plan_->leave();
   for (auto& request : stop_requests_)
@@ -370,11 +387,15 @@ void listener_actor::finish(caf::error cause) noexcept {
   plan_.reset(); // with the owner, who may hold this actor: both would stay for ever
 }
 
-/// The leader ends when its shards have, whose loops may be busy: whoever sees its end may open the same address again.
 void listener_actor::abort_now(errc cause) {
+  fail(make_error(cause));
+}
+
+/// The leader ends when its shards have, whose loops may be busy: whoever sees its end may open the same address again.
+void listener_actor::fail(caf::error cause) {
   if (ended() || failed_with_)
     return;
-  failed_with_ = cause;
+  failed_with_ = std::move(cause);
   stopping_ = true;
   home().loop().timers().cancel(*this);
   for (const auto& shard : shards_)
@@ -496,7 +517,7 @@ void listener_actor::on_down_message(const caf::strong_actor_ptr& source, const 
   if (std::erase(shards_, source) == 0)
     return;
   if (reason && !stopping_)
-    abort_now(errc::other); // a listener with a hole in it serves nobody well
+    fail(is_lost(code_of(reason)) ? reason : make_error(errc::other)); // with a hole in it, it serves nobody well
   else
     finish_if_done();
 }

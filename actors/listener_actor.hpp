@@ -62,6 +62,7 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
   net::listener_socket& socket() noexcept { return plan_->sockets[socket_]; }
   void finish_if_done() noexcept;
   void check_waits() const noexcept;
+  void fail(caf::error cause);
   void finish(caf::error cause) noexcept;
   static void open_here(loop_host& home, const std::shared_ptr<listener_plan>& plan,
                         net::listener_socket::accepted connection, std::shared_ptr<connection_slot> slot) noexcept;
@@ -80,8 +81,8 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
   bool draining_ = false;    // and then waits for the connections
   std::optional<net::time_point> drain_until_;
   bool leaves_socket_ = false;
-  bool aborted_ = false;            // the connections were, at the drain's deadline
-  std::optional<errc> failed_with_; // and ends when its shards have
+  bool aborted_ = false;                  // the connections were, at the drain's deadline
+  std::optional<caf::error> failed_with_; // and ends when its shards have
   std::vector<pending_request> stop_requests_;
   bool sharded_ = false;
 };

@@ -409,7 +409,7 @@ struct drain {
   std::chrono::milliseconds deadline{5'000};
 };
 
-/// The last message of a listener to its owner.
+/// The last message of a listener to its owner. `invalid_argument`: somebody who shares the socket has shut it down.
 struct listener_closed {
   endpoint local;
   caf::error cause;

@@ -104,9 +104,9 @@ class listener_target {
   /// - `would_block`: nobody is waiting; accepting goes on by itself.
   /// - `connection_aborted`: that connection ended while it waited, or the network or a firewall had something against
   ///   it (accept(2): ENETDOWN, EPROTO, EHOSTUNREACH, EPERM and their like count as this). Accepting goes on at once.
+  /// - `invalid_argument`, `bad_descriptor`: it does not listen (any more): somebody else has shut it down.
   /// - Anything else: it stops until `accept_more`, best called after a pause. That is a lack of descriptors or memory,
-  ///   a listener that is none, and whatever the 65th accept in a row failed with after 64 aborted ones (`other`, if
-  ///   that was aborted too).
+  ///   and whatever the 65th accept in a row failed with after 64 aborted ones (`other`, if that was aborted too).
   virtual void on_accept_failed(std::error_code cause) noexcept = 0;
 
  protected:

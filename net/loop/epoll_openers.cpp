@@ -44,9 +44,12 @@ void epoll_backend::accept(slot& s) noexcept {
     if (got) {
       s.aborted_in_a_row = 0;
       target.on_accepted(std::move(*got));
-    } else if (got.error() == errc::would_block) {
+    } else if (got.error() == errc::would_block && !s.to_the_end) {
       s.readable = false;
       target.on_accept_failed(got.error());
+    } else if (got.error() == errc::would_block) { // all that a Unix listener says that somebody else has shut down
+      s.stopped = true;
+      target.on_accept_failed(errc::invalid_argument);
     } else if (!stops_accepting(got.error()) && s.aborted_in_a_row < aborted_in_a_row_max) {
       ++s.aborted_in_a_row;
       target.on_accept_failed(errc::connection_aborted);

@@ -347,6 +347,26 @@ TEST_CASE("an open listening socket can be taken over, and one that is none is l
   handled->expect("received x");
 }
 
+TEST_CASE("a listening socket that somebody else shuts down has failed", "[listener]") {
+  captured_log complaints;
+  actor_world world;
+  const auto log = make_journal(), handled = make_journal();
+  const auto boss = world.spawn(log);
+  listening_peer open{each_carrier()};
+  const auto fd = ::fcntl(open.fd(), F_DUPFD_CLOEXEC, 0);
+  world.in(boss, [&](probe& self) { self.listen("127.0.0.1:0").adopt(fd).each<probe>(handled, hook{}); });
+  log->expect("listening");
+  peer one{open.address()};
+  one.send_all("x");
+  handled->expect("received x");
+  REQUIRE(::shutdown(open.fd(), SHUT_RDWR) == 0);
+  log->expect("listener_closed: the socket does not listen any more: somebody else has shut it down");
+  complaints.lines.expect_like("accept: " + open.address() + ": the socket does not listen any more");
+  CHECK(complaints.lines.count_like("accept: ") == 1);
+  one.send_all("y"); // those it has accepted do not notice
+  handled->expect("received y");
+}
+
 TEST_CASE("a listener ends with its owner", "[listener]") {
   server s;
   auto peers = s.connect(1);

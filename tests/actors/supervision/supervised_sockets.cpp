@@ -6,6 +6,7 @@
 #include "actnet/actors/lean_actor.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -43,6 +44,17 @@ bool answers(peer& who, std::string_view text = "hello") {
 }
 
 enum class place { tcp, sharded_tcp, local };
+
+/// The first listening socket of this process, as somebody who shares it would.
+bool shut_down_a_listener() {
+  for (int fd = 3; fd < 1'000; ++fd) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0)
+      return ::shutdown(fd, SHUT_RDWR) == 0;
+  }
+  return false;
+}
 
 /// Echoes, and fails in the way it is told.
 class failing final : public handler {
@@ -286,6 +298,20 @@ TEST_CASE("a listener is killed again and again: nobody is refused, and who is c
   CHECK(world.handle_of("l") == handle);
   CHECK(world.info_of("l").restarts == kills);
   CHECK(world.alive());
+}
+
+TEST_CASE("a listener whose socket somebody has shut down is started again with another one", "[supervisor]") {
+  socket_world world{GENERATE(place::tcp, place::sharded_tcp, place::local)};
+  world.begin({.intensity = 1}, {world.listening()});
+  world.await_listening();
+  peer before{world.address};
+  REQUIRE(answers(before));
+  CHECK(shut_down_a_listener());
+  world.await_listening(2);
+  peer after{world.address};
+  CHECK(answers(after));
+  CHECK(answers(before));
+  CHECK(world.info_of("l").restarts == 1);
 }
 
 TEST_CASE("whoever connects while no listener runs is served by the next", "[supervisor]") {

@@ -148,6 +148,19 @@ TEST_CASE("a Unix listener accepts", "[backend]") {
   CHECK(f.until([&] { return l.accepted.size() == 1; }));
 }
 
+TEST_CASE("a listener that somebody else shuts down says so, once", "[backend]") {
+  fixture f;
+  const auto where = each_carrier() == carrier::tcp ? tcp_at(0) : endpoint::unix_stream(fresh_name());
+  listener_recorder l(f, std::move(*listener_socket::open(where, {})));
+  REQUIRE(stream_socket::begin_connect(*l.socket.local_endpoint(), std::nullopt, {}));
+  REQUIRE(f.until([&] { return l.accepted.size() == 1; }));
+  REQUIRE(::shutdown(l.socket.fd(), SHUT_RDWR) == 0);
+  REQUIRE(f.until([&] { return !l.failures.empty(); }));
+  CHECK(l.failures[0] == errc::invalid_argument);
+  CHECK(f.awakes_during(short_while) <= awakes_of_silence);
+  CHECK(l.failures.size() == 1);
+}
+
 TEST_CASE("a lack of descriptors or memory stops accepting until accept_more, told once", "[backend]") {
   faulty_system_calls kernel;
   const replaced_system_calls replaced(kernel);
