@@ -213,9 +213,10 @@ void listener_actor::refuse(net::listener_socket::accepted connection) noexcept 
   held_ = nullptr; // and thereby tells a shard that waits for it
   (void)connection.socket.set(net::linger{std::chrono::seconds{0}});
   connection.socket.close();
-  net::log_limited(net::log_level::warning, "accept",
-                   local_.to_string() + ": a connection from " + connection.peer.ip().to_string() +
-                       " is refused, for its address has as many as it may have");
+  net::log_limited(
+      net::log_level::warning, "accept",
+      local_.to_string() + ": a connection from " + connection.peer.ip().to_string() + " is refused, for its " +
+          (connection.peer.ip().unmapped().is_v4() ? "address" : "network (/64)") + " has as many as it may have");
 }
 
 /// In the name of the listener that others know.

@@ -4,6 +4,8 @@
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/loops.hpp"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace actnet {
@@ -27,11 +29,25 @@ class listener_book::slot final : public connection_slot {
 listener_book::listener_book(loops& all, const loop_host& home, std::string path, std::uint32_t max_per_address)
     : all_(all), home_(home), path_(std::move(path)), max_per_address_(max_per_address), ended_(all.size() + 1) {}
 
+namespace {
+
+/// Whoever has one address of IPv6 has all of its /64 (RFC 4291, section 2.5.4).
+net::ip_address counted_as(const net::ip_address& peer) {
+  const auto address = peer.unmapped();
+  if (address.is_v4())
+    return address;
+  std::array<std::uint8_t, 16> network{};
+  std::copy_n(address.bytes().begin(), 8, network.begin());
+  return net::ip_address::v6(network, address.scope_id());
+}
+
+} // namespace
+
 /// They are counted also without a limit, for one may be set later.
 listener_book::entry listener_book::enter(const std::shared_ptr<connection_slot>& place, const net::endpoint& peer) {
   std::optional<net::ip_address> address;
   if (peer.is_ip()) {
-    address = peer.ip().unmapped();
+    address = counted_as(peer.ip());
     std::lock_guard guard{mutex_};
     auto& count = by_address_[*address];
     const auto most = max_per_address_.load();

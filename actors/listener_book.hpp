@@ -33,7 +33,8 @@ class listener_book : public std::enable_shared_from_this<listener_book> {
     std::uint32_t live = 0;                ///< With it, and exactly one of those let in at the same time gets each.
   };
 
-  /// Refuses who comes from an address with as many live connections as it may have. Unix peers have none.
+  /// Refuses who comes from an address with as many live connections as it may have; for IPv6 that is a network, the
+  /// /64. Unix peers have none.
   entry enter(const std::shared_ptr<connection_slot>& place, const net::endpoint& peer);
 
   /// 0: no limit. Whoever is in stays.
@@ -69,7 +70,7 @@ class listener_book : public std::enable_shared_from_this<listener_book> {
   std::atomic<std::uint64_t> refused_{0};
   std::vector<traffic> ended_; // by the number of the loop, for its thread only
   std::mutex mutex_;
-  std::unordered_map<net::ip_address, std::uint32_t> by_address_;
+  std::unordered_map<net::ip_address, std::uint32_t> by_address_; // of IPv6: by /64
 };
 
 } // namespace actnet

@@ -59,7 +59,8 @@ struct listen_options {
   /// Connections per second, over all loops; more wait in the backlog. As many may come at once after a second without
   /// any, and with `shard::reuse_port` one more for each further loop. 0: no limit.
   std::uint32_t accept_rate = 0;
-  /// At once from one IP address; more are accepted and reset. Unix peers are not counted. 0: no limit.
+  /// At once from one IPv4 address or one /64 of IPv6; more are accepted and reset. Unix peers are not counted. 0: no
+  /// limit.
   std::uint32_t max_per_address = 0;
   actnet::connection_alarm connection_alarm;
   int backlog = 4096;

@@ -4,6 +4,8 @@
 #include "support/quiet.hpp"
 
 #include "actnet/actors/accept_rate.hpp"
+#include "actnet/actors/connection_opener.hpp"
+#include "actnet/actors/listener_book.hpp"
 #include "actnet/actors/main_actor.hpp"
 #include "actnet/actors/run.hpp"
 #include "actnet/actors/supervision/supervisor.hpp"
@@ -321,6 +323,37 @@ TEST_CASE("no address ever has more connections than it may have, and each refus
   s.leave(1); // of the first address
   CHECK(is_served(s.peers, "127.0.0.1", port));
   CHECK_FALSE(is_served(s.peers, "127.0.0.2", port));
+}
+
+TEST_CASE("an address of IPv6 is counted as its /64, one of IPv4 as itself", "[listener_limits]") {
+  actor_world world;
+  auto& all = loops::of(world.system());
+  const auto book = std::make_shared<listener_book>(all, all.at(0), "", 2);
+  const auto count = std::make_shared<connection_count>(0);
+  const auto enter = [&](std::string_view address) {
+    const auto ip = net::ip_address::parse(address);
+    REQUIRE(ip);
+    return book->enter(count->take(nullptr), net::endpoint::tcp(*ip, 1)).slot;
+  };
+  auto first = enter("2001:db8:0:1::1");
+  const auto second = enter("2001:db8:0:1:ffff::2");
+  CHECK(first);
+  CHECK(second);
+  CHECK_FALSE(enter("2001:db8:0:1::1"));
+  CHECK_FALSE(enter("2001:db8:0:1:1:2:3:4"));
+  CHECK(enter("2001:db8:0:2::1"));
+  first = nullptr;
+  CHECK(enter("2001:db8:0:1::3"));
+  const auto mapped = enter("::ffff:192.0.2.1"), plain = enter("192.0.2.1");
+  CHECK(mapped);
+  CHECK(plain);
+  CHECK_FALSE(enter("192.0.2.1"));
+  CHECK(enter("192.0.2.2"));
+  const auto one = enter("fe80::1%1"), two = enter("fe80::2%1");
+  CHECK(one);
+  CHECK(two);
+  CHECK_FALSE(enter("fe80::3%1"));
+  CHECK(enter("fe80::3%2"));
 }
 
 TEST_CASE("a refused connection takes nothing away from others", "[listener_limits]") {
