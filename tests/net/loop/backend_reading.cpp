@@ -1,6 +1,8 @@
 // The conformance suite of the backends: streams that are read.
 #include "net/loop/backend_suite.hpp"
 
+#include <cerrno>
+
 namespace actnet::test::backend_suite {
 
 TEST_CASE("a stream's bytes arrive whole and in order, then its end, once", "[backend]") {
@@ -199,13 +201,17 @@ TEST_CASE("a peer that finishes and then resets is an end and then one hang-up",
 
 TEST_CASE("urgent data of the peer does not stall the stream", "[backend]") {
   fixture f;
-  auto [ours, theirs] = stream_pair({}, carrier::tcp);
+  auto [ours, theirs] = stream_pair(); // over Unix since Linux 5.15
   stream_recorder s(f, std::move(ours));
   const auto reading = GENERATE(false, true);
   if (reading)
     s.read();
   theirs.send_all("before");
-  REQUIRE(::send(theirs.fd(), "!", 1, MSG_OOB) == 1);
+  if (::send(theirs.fd(), "!", 1, MSG_OOB) != 1) {
+    REQUIRE(errno == EOPNOTSUPP);
+    WARN("this kernel has no urgent data for Unix sockets");
+    return;
+  }
   theirs.send_all("after");
   const auto ordinary = [&] {
     auto text = s.received;
@@ -216,7 +222,11 @@ TEST_CASE("urgent data of the peer does not stall the stream", "[backend]") {
   s.read();
   REQUIRE(f.until([&] { return ordinary() == "beforeafter"; }));
   theirs.send_all("more");
-  REQUIRE(::send(theirs.fd(), "!", 1, MSG_OOB) == 1);
+  const auto last = GENERATE(false, true);
+  if (last) // and nothing behind it
+    REQUIRE(::send(theirs.fd(), "!", 1, MSG_OOB) == 1);
+  REQUIRE(f.until([&] { return ordinary() == "beforeaftermore"; }));
+  CHECK(f.awakes_during(short_while) <= awakes_of_silence);
   theirs.finish();
   REQUIRE(f.until([&] { return s.ends > 0; }));
   CHECK(ordinary() == "beforeaftermore");
