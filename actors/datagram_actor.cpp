@@ -67,6 +67,8 @@ std::error_code datagram_actor::open() {
   if (!channel)
     return channel.error();
   channel_ = *channel;
+  if (socket_.path())
+    path_watch_.emplace(home().loop(), socket_);
   return {};
 }
 
@@ -110,6 +112,7 @@ void datagram_actor::cannot_begin(const caf::error& cause) {
 }
 
 void datagram_actor::fail_to_open(const caf::error& cause) {
+  path_watch_.reset();
   if (channel_ != net::channel::none)
     home().loop().io().close(std::exchange(channel_, net::channel::none));
   if (kept_ && socket_)
@@ -436,6 +439,7 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
   home().loop().timers().cancel(*this);
   home().loop().timers().cancel(retry_);
   home().loop().judging_timers().cancel(stall_);
+  path_watch_.reset();
   home().loop().io().close(std::exchange(channel_, net::channel::none));
   counters_.dropped = socket_.dropped();
   if (kept_ && (leaves_socket_ || cause))
@@ -590,6 +594,7 @@ datagram::info datagram_actor::describe() {
   if (socket_)
     info.dropped = socket_.dropped();
   info.credit_outstanding = credit_->outstanding();
+  info.path_lost = socket_.path().is_lost();
   return info;
 }
 

@@ -5,6 +5,7 @@
 #include "actnet/actors/lean_actor.hpp"
 #include "actnet/actors/messages.hpp"
 #include "actnet/actors/options.hpp"
+#include "actnet/actors/path_watch.hpp"
 #include "actnet/actors/supervision/child_spec.hpp"
 #include "actnet/net/bytes/write_room.hpp"
 #include "actnet/net/socket/datagram_socket.hpp"
@@ -149,6 +150,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   end_of_turn at_end_of_turn_{*this};
   net::datagram_socket socket_;
   net::channel channel_ = net::channel::none;
+  std::optional<path_watch> path_watch_; // of a Unix socket with a file, while it is open
   caf::strong_actor_ptr owner_;
   hosted_actor* hosted_owner_ = nullptr;
   net::credit_account* credit_;

@@ -412,7 +412,8 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, info& x) {
   detail::optional_endpoint peer{x.peer};
   return f(caf::meta::type_name("actnet::datagram::info"), x.local, peer, x.received, x.received_bytes, x.truncated,
-           x.sent, x.sent_bytes, x.send_failed, x.receive_errors, x.dropped, x.queued_bytes, x.credit_outstanding);
+           x.sent, x.sent_bytes, x.send_failed, x.receive_errors, x.dropped, x.queued_bytes, x.credit_outstanding,
+           x.path_lost);
 }
 
 template <class Inspector>
@@ -468,7 +469,7 @@ typename Inspector::result_type inspect(Inspector& f, get_listener_info&) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, listener_info& x) {
   return f(caf::meta::type_name("actnet::listener_info"), x.local, x.state, x.connections, x.accepted, x.refused,
-           x.bytes_received, x.bytes_sent);
+           x.bytes_received, x.bytes_sent, x.path_lost);
 }
 
 template <class Inspector>

@@ -88,6 +88,8 @@ std::error_code listener_actor::open() {
   if (!channel)
     return channel.error();
   channel_ = *channel;
+  if (socket().path())
+    path_watch_.emplace(home().loop(), socket());
   return {};
 }
 
@@ -354,6 +356,7 @@ void listener_actor::stand_down_within(std::chrono::milliseconds deadline) noexc
 void listener_actor::close_socket() noexcept {
   if (channel_ == net::channel::none)
     return;
+  path_watch_.reset();
   home().loop().io().close(std::exchange(channel_, net::channel::none));
   if (!leaves_socket_)
     socket().close();
@@ -398,6 +401,7 @@ void listener_actor::fail(caf::error cause) {
     return;
   failed_with_ = std::move(cause);
   stopping_ = true;
+  path_watch_.reset();
   home().loop().timers().cancel(*this);
   for (const auto& shard : shards_)
     send(shard, caf::make_message_id(), caf::exit_msg{address(), caf::exit_reason::kill});
@@ -479,6 +483,7 @@ void listener_actor::answer_info(const caf::mailbox_element& request) {
     return;
   listener_info info;
   info.local = local_;
+  info.path_lost = channel_ != net::channel::none && socket().path().is_lost();
   if (stopping_)
     info.state = listener_state::stopping;
   else if (paused_ || plan_->allowed.load() == 0)

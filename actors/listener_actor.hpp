@@ -3,6 +3,7 @@
 
 #include "actnet/actors/lean_actor.hpp"
 #include "actnet/actors/listener_plan.hpp"
+#include "actnet/actors/path_watch.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -72,6 +73,7 @@ class listener_actor final : public lean_actor, private net::listener_target, pr
   std::vector<caf::strong_actor_ptr> shards_; // of the leader, besides itself
   std::size_t socket_;                        // its number in the plan
   net::channel channel_ = net::channel::none;
+  std::optional<path_watch> path_watch_; // of a Unix socket with a file, while it is open
   net::endpoint local_;
   std::shared_ptr<connection_slot> held_; // for the accept that is under way
   bool paused_ = false;

@@ -306,6 +306,7 @@ struct info {
   std::uint64_t dropped = 0;        ///< By the kernel, for want of room.
   std::uint64_t queued_bytes = 0;
   std::uint64_t credit_outstanding = 0;
+  bool path_lost = false; ///< The file of its Unix socket was moved or removed: nobody can send to it any more.
 };
 
 // -- events ------------------------------------------------------------------------------------
@@ -389,6 +390,7 @@ struct listener_info {
   // Of all its connections, live and ended.
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
+  bool path_lost = false; ///< The file of its Unix socket was moved or removed: nobody can connect any more.
 };
 
 /// A listener has as many connections as its alarm's threshold, or more. To its owner, when another one is accepted and

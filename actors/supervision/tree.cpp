@@ -30,10 +30,14 @@ void describe(const tree_node& node, std::string& text, std::size_t width) {
             counted(node.listener->connections, "connection") + " of " + std::to_string(node.listener->accepted) +
             " accepted, received " + counted(node.listener->bytes_received, "byte") + ", sent " +
             counted(node.listener->bytes_sent, "byte");
+  if (node.listener && node.listener->path_lost)
+    text += ", but its path was moved or removed";
   if (node.datagrams)
     text += ", " + node.datagrams->local.to_string() + ", received " + counted(node.datagrams->received, "datagram") +
             " of " + counted(node.datagrams->received_bytes, "byte") + ", sent " +
             counted(node.datagrams->sent, "datagram") + " of " + counted(node.datagrams->sent_bytes, "byte");
+  if (node.datagrams && node.datagrams->path_lost)
+    text += ", but its path was moved or removed";
   text += "\n";
   for (const auto& each : node.children)
     describe(each, text, width);

@@ -39,6 +39,9 @@ class socket {
 
   result<endpoint> local_endpoint() const;
 
+  /// The file that it was bound to, and that goes with it. None of an adopted one.
+  const unix_path& path() const noexcept { return path_; }
+
   /// See `set_option` for what can be wrong.
   result<void> set(const socket_option& option);
 

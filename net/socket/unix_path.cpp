@@ -136,12 +136,18 @@ result<unix_path> unix_path::bind(int fd, const endpoint& local, std::optional<m
   return owned;
 }
 
-void unix_path::unlink() noexcept {
-  const auto gone = std::move(file_);
-  if (!gone)
-    return;
+bool unix_path::is_lost() const noexcept {
   struct stat there {};
-  if (sys().lstat(gone->path.c_str(), &there) == 0 && there.st_dev == gone->device && there.st_ino == gone->inode)
+  return file_ && (sys().lstat(file_->path.c_str(), &there) != 0 || there.st_dev != file_->device ||
+                   there.st_ino != file_->inode);
+}
+
+void unix_path::unlink() noexcept {
+  if (!file_)
+    return;
+  const bool lost = is_lost();
+  const auto gone = std::move(file_);
+  if (!lost)
     sys().unlink(gone->path.c_str());
   else
     log_limited(log_level::warning, "unix-path",

@@ -27,6 +27,11 @@ class unix_path {
   unix_path& operator=(unix_path&& other) noexcept;
   ~unix_path() { unlink(); }
 
+  explicit operator bool() const noexcept { return static_cast<bool>(file_); }
+
+  /// Whether it was moved or removed, or something else is there now. Never without a file.
+  bool is_lost() const noexcept;
+
   void unlink() noexcept;
 
   /// Leaves the file where it is.

@@ -38,7 +38,7 @@ auto samples() {
   datagrams.peer = there;
   datagrams.received = 1, datagrams.received_bytes = 2, datagrams.truncated = 3, datagrams.sent = 4;
   datagrams.sent_bytes = 5, datagrams.send_failed = 6, datagrams.receive_errors = 7, datagrams.dropped = 8;
-  datagrams.queued_bytes = 9, datagrams.credit_outstanding = 10;
+  datagrams.queued_bytes = 9, datagrams.credit_outstanding = 10, datagrams.path_lost = true;
   return std::tuple{stream::write{payload, 1},
                     stream::write_file{"/tmp/x", 1, 2, 3},
                     stream::flush{2},
@@ -94,7 +94,7 @@ auto samples() {
                     resume_accepting{9},
                     set_limits{1, 2, 3, 4, 5ms, 6ms},
                     get_listener_info{},
-                    listener_info{here, listener_state::stopping, 1, 2, 3, 4, 5},
+                    listener_info{here, listener_state::stopping, 1, 2, 3, 4, 5, true},
                     connections_alarm{here, 6},
                     stop_listening{},
                     drain{10ms},

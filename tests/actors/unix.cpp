@@ -122,6 +122,47 @@ TEST_CASE("a Unix client that finds nobody is told so, and a path in use is not 
   log->expect(with_cause("listen_failed", errc::no_such_path));
 }
 
+TEST_CASE("a path that is moved or removed while its socket is open is told of and logged once", "[unix]") {
+  const scratch_folder folder;
+  const auto path = folder / "socket";
+  captured_log complaints;
+  net::manual_clock time;
+  actor_world world{1, &time};
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  listener server;
+  datagram_socket socket;
+  const auto datagrams = GENERATE(false, true);
+  world.in(boss, [&](probe& self) {
+    if (datagrams)
+      socket = self.bind("unixgram:" + path).start();
+    else
+      server = self.listen("unix:" + path).each<unix_echo>();
+  });
+  log->expect(datagrams ? "bound" : "listening");
+  const auto is_lost = [&] {
+    return datagrams ? world.ask<datagram::info>(socket, datagram::get_info{}).first->path_lost
+                     : world.ask<listener_info>(server, get_listener_info{}).first->path_lost;
+  };
+  const auto a_minute_passes = [&] {
+    time.advance(1min);
+    world.settle();
+    return complaints.lines.count_like("unix-path: ");
+  };
+  CHECK_FALSE(is_lost());
+  CHECK(a_minute_passes() == 0);
+  CHECK(a_minute_passes() == 0);
+  const auto moved = GENERATE(false, true);
+  if (moved)
+    std::filesystem::rename(path, folder / "elsewhere");
+  else
+    std::filesystem::remove(path);
+  CHECK(is_lost());
+  CHECK(a_minute_passes() == 1);
+  CHECK(complaints.lines.count_like("unix-path: unix") == 1);
+  CHECK(a_minute_passes() == 1);
+}
+
 TEST_CASE("Unix datagrams go from path to path, and a full receiver delays the sender and loses nothing", "[unix]") {
   const scratch_folder folder;
   const auto here = folder / "here", there = folder / "there";

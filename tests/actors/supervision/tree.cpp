@@ -47,6 +47,7 @@ TEST_CASE("a tree has a line for each: path, state, restarts, and what it serves
   root.children.push_back(std::move(chat));
   auto path = node("main/unix:/tmp/chat", child_state::running, 0);
   path.listener = serving("unix:/tmp/chat", listener_state::paused, 12, 345, 0, 1);
+  path.listener->path_lost = true;
   root.children.push_back(std::move(path));
   auto last = node("main/[::1]:80", child_state::stopping, 1);
   last.listener = serving("[::1]:80", listener_state::stopping, 0, 7, 18446744073709551615u, 2);
@@ -70,7 +71,7 @@ TEST_CASE("a tree has a line for each: path, state, restarts, and what it serves
         "main/chat/door          running, 3 restarts, listening on 127.0.0.1:9999, 1 connection of 1 accepted, "
         "received 1 byte, sent 23 bytes\n"
         "main/unix:/tmp/chat     running, 0 restarts, paused on unix:/tmp/chat, 12 connections of 345 accepted, "
-        "received 0 bytes, sent 1 byte\n"
+        "received 0 bytes, sent 1 byte, but its path was moved or removed\n"
         "main/[::1]:80           stopping, 1 restart, stopping on [::1]:80, 0 connections of 7 accepted, "
         "received 18446744073709551615 bytes, sent 2 bytes\n"
         "main/clock              running, 2 restarts, udp://127.0.0.1:123, received 1 datagram of 48 bytes, "
