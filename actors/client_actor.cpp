@@ -1,5 +1,6 @@
 #include "actnet/actors/client_actor.hpp"
 
+#include "actnet/actors/address_hints.hpp"
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/loops.hpp"
 #include "actnet/actors/make_lean.hpp"
@@ -119,11 +120,11 @@ void client_actor::fail(std::error_code cause) {
   socket_.close();
   if (reconnects()) {
     asked_.reset();
-    reconnect_later(make_error(cause));
+    reconnect_later(cannot_connect(cause, remote_));
     return;
   }
   last_cause_ = cause;
-  refuse(*std::exchange(asked_, std::nullopt), remote_, make_error(cause));
+  refuse(*std::exchange(asked_, std::nullopt), remote_, cannot_connect(cause, remote_));
   finish_if_done();
 }
 

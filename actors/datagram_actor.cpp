@@ -1,5 +1,6 @@
 #include "actnet/actors/datagram_actor.hpp"
 
+#include "actnet/actors/address_hints.hpp"
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/make_lean.hpp"
 #include "actnet/actors/supervision/supervisor_actor.hpp"
@@ -74,7 +75,7 @@ std::error_code datagram_actor::open() {
 
 void datagram_actor::begin() {
   if (auto cause = open()) {
-    fail_to_open(make_error(cause));
+    fail_to_open(cannot_open(cause, wanted_local_));
     return;
   }
   const datagram_socket me{*this};

@@ -1,5 +1,6 @@
 #include "actnet/actors/listener_actor.hpp"
 
+#include "actnet/actors/address_hints.hpp"
 #include "actnet/actors/loop_host.hpp"
 #include "actnet/actors/loops.hpp"
 #include "actnet/actors/make_lean.hpp"
@@ -110,7 +111,7 @@ void listener_actor::cannot_begin(const caf::error& cause) {
 
 void listener_actor::begin() {
   if (auto cause = open()) {
-    const auto failed = make_error(cause);
+    const auto failed = cannot_open(cause, plan_->local);
     cannot_begin(failed);
     end(failed);
     return;

@@ -73,6 +73,16 @@ TEST_CASE("what is told to a client by no actor is its owner's", "[client]") {
   s.log->expect("received hello");
 }
 
+TEST_CASE("a link-local address without its interface is told that it lacks it", "[client]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  world.in(owner, [](probe& self) { self.connect_to("[fe80::1]:80").start(); });
+  REQUIRE(eventually([&] { return !log->lines().empty(); }));
+  if (log->lines()[0] != with_cause("connect_failed", errc::not_supported)) // without IPv6
+    log->expect_like("connect_failed: invalid argument: a link-local address needs its interface, as in fe80::1%eth0");
+}
+
 TEST_CASE("a refused connect says so, and the next one may succeed", "[client]") {
   client_stage s;
   s.world.in(s.owner, [&](probe&) { s.it.connect(at(unused_address(s.over))); });

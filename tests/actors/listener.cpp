@@ -328,6 +328,50 @@ TEST_CASE("an endpoint that is none fails with a sentence", "[listener]") {
   CHECK(log->text().find("123456") != std::string::npos);
 }
 
+TEST_CASE("an address that is in use says who has it when it is not whom one expects", "[listener]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto boss = world.spawn(log);
+  const auto listen_at = [&](const std::string& address) {
+    world.in(boss, [&](probe& self) { self.listen(address).start(); });
+  };
+  std::string port;
+  SECTION("one for both IP versions") {
+    listening_peer probe_of_port;
+    port = std::to_string(probe_of_port.port());
+    probe_of_port.close();
+    listen_at("[::]:" + port);
+    if (!eventually([&] { return !log->lines().empty(); }) || log->lines()[0] != "listening") {
+      WARN("no IPv6, or somebody was faster");
+      return;
+    }
+    listen_at("0.0.0.0:" + port);
+    log->expect_like("listen_failed: address already in use: a socket on [::]:" + port + " has the port of IPv4");
+  }
+  SECTION("IPv4, by somebody who is in the way of both") {
+    listening_peer other;
+    port = std::to_string(other.port());
+    listen_at("[::]:" + port);
+    if (!eventually([&] { return !log->lines().empty(); }) || log->lines()[0].find("in use") == std::string::npos) {
+      WARN("no IPv6");
+      return;
+    }
+    log->expect_like("listen_failed: address already in use: [::]:" + port + " takes the port of IPv4, too");
+  }
+  SECTION("a connection that goes out") {
+    listening_peer other;
+    const peer out{other.port()};
+    port = std::to_string(out.local_port());
+    listen_at("127.0.0.1:" + port);
+    log->expect_like("listen_failed: address already in use: nobody listens there");
+  }
+  SECTION("and nothing if it is") {
+    listening_peer other;
+    listen_at(other.address());
+    log->expect(with_cause("listen_failed", errc::address_in_use));
+  }
+}
+
 TEST_CASE("an open listening socket can be taken over, and one that is none is left to its owner", "[listener]") {
   actor_world world;
   const auto log = make_journal(), handled = make_journal();
