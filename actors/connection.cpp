@@ -21,7 +21,11 @@ void connection::write(net::bytes payload, std::uint64_t token) const {
 }
 
 void connection::write(std::string_view text, std::uint64_t token) const {
-  write(net::bytes::copy(text), token);
+  auto payload = net::bytes::to_send(text);
+  if (local_ && payload.size() <= net::bytes::sent_at_once_max)
+    local_->write(std::move(payload), token, this_actor());
+  else
+    tell(stream::write{std::move(payload), token});
 }
 
 void connection::write_file(std::string path, std::uint64_t offset, std::uint64_t count, std::uint64_t token) const {

@@ -24,7 +24,7 @@ class connection : public handle {
   explicit connection(caf::strong_actor_ptr target) noexcept;
   explicit connection(connection_actor& target) noexcept;
 
-  /// Any size is taken while the write queue is below its high mark; see `stream::written`.
+  /// Up to 2 GiB are taken while the write queue is below its high mark; see `stream::written`.
   void write(net::bytes payload, std::uint64_t token = 0) const;
   void write(std::string_view text, std::uint64_t token = 0) const;
   /// `count` bytes from `offset` on; 0: all up to the file's end.

@@ -177,6 +177,8 @@ void connection_actor::queue(outgoing* item) noexcept {
     stream_.refuse(*item);
   else if (item->what == net::write_item::kind::finish)
     stream_.finish(*item);
+  else if (item->payload.size() > net::bytes::sent_at_once_max)
+    stream_.reject(*item, errc::message_too_large);
   else if (!stream_.write_framing() || make_frame(*item))
     stream_.write(*item);
 }

@@ -33,7 +33,7 @@ namespace stream {
 
 // -- commands: anybody to the connection -----------------------------------------------------
 
-/// Queues `payload`, after everything queued before. Answered by `written`.
+/// Queues `payload`, after everything queued before. Answered by `written`; more than 2 GiB are `message_too_large`.
 struct write {
   bytes payload;
   std::uint64_t token = 0;

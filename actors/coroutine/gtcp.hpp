@@ -179,19 +179,19 @@ task<result<T>> once(endpoint_argument remote, std::optional<net::duration> with
 inline auto send(endpoint_argument remote, std::string_view data, retry again = {}) {
   return detail::once<std::uint64_t>(
       std::move(remote), {},
-      [data = net::bytes::copy(data), again](conn& peer, net::duration) { return peer.send(data, again); });
+      [data = net::bytes::to_send(data), again](conn& peer, net::duration) { return peer.send(data, again); });
 }
 
 inline auto send_with_timeout(endpoint_argument remote, std::string_view data, net::timeout within, retry again = {}) {
   return detail::once<std::uint64_t>(std::move(remote), within,
-                                     [data = net::bytes::copy(data), again](conn& peer, net::duration left) {
+                                     [data = net::bytes::to_send(data), again](conn& peer, net::duration left) {
                                        return peer.send_with_timeout(data, left, again);
                                      });
 }
 
 inline auto send_recv(endpoint_argument remote, std::string_view data, std::int64_t length, retry again = {}) {
   return detail::once<net::bytes>(std::move(remote), {},
-                                  [data = net::bytes::copy(data), length, again](conn& peer, net::duration) {
+                                  [data = net::bytes::to_send(data), length, again](conn& peer, net::duration) {
                                     return peer.send_recv(data, length, again);
                                   });
 }
@@ -199,7 +199,7 @@ inline auto send_recv(endpoint_argument remote, std::string_view data, std::int6
 inline auto send_recv_with_timeout(endpoint_argument remote, std::string_view data, std::int64_t length,
                                    net::timeout within, retry again = {}) {
   return detail::once<net::bytes>(std::move(remote), within,
-                                  [data = net::bytes::copy(data), length, again](conn& peer, net::duration left) {
+                                  [data = net::bytes::to_send(data), length, again](conn& peer, net::duration left) {
                                     return peer.send_recv_with_timeout(data, length, left, again);
                                   });
 }
@@ -207,27 +207,28 @@ inline auto send_recv_with_timeout(endpoint_argument remote, std::string_view da
 inline auto send_pkg(endpoint_argument remote, std::string_view data, pkg_option option = {}) {
   return detail::once<std::uint64_t>(
       std::move(remote), {},
-      [data = net::bytes::copy(data), option](conn& peer, net::duration) { return peer.send_pkg(data, option); });
+      [data = net::bytes::to_send(data), option](conn& peer, net::duration) { return peer.send_pkg(data, option); });
 }
 
 inline auto send_pkg_with_timeout(endpoint_argument remote, std::string_view data, net::timeout within,
                                   pkg_option option = {}) {
   return detail::once<std::uint64_t>(std::move(remote), within,
-                                     [data = net::bytes::copy(data), option](conn& peer, net::duration left) {
+                                     [data = net::bytes::to_send(data), option](conn& peer, net::duration left) {
                                        return peer.send_pkg_with_timeout(data, left, option);
                                      });
 }
 
 inline auto send_recv_pkg(endpoint_argument remote, std::string_view data, pkg_option option = {}) {
-  return detail::once<net::bytes>(
-      std::move(remote), {},
-      [data = net::bytes::copy(data), option](conn& peer, net::duration) { return peer.send_recv_pkg(data, option); });
+  return detail::once<net::bytes>(std::move(remote), {},
+                                  [data = net::bytes::to_send(data), option](conn& peer, net::duration) {
+                                    return peer.send_recv_pkg(data, option);
+                                  });
 }
 
 inline auto send_recv_pkg_with_timeout(endpoint_argument remote, std::string_view data, net::timeout within,
                                        pkg_option option = {}) {
   return detail::once<net::bytes>(std::move(remote), within,
-                                  [data = net::bytes::copy(data), option](conn& peer, net::duration left) {
+                                  [data = net::bytes::to_send(data), option](conn& peer, net::duration left) {
                                     return peer.send_recv_pkg_with_timeout(data, left, option);
                                   });
 }

@@ -119,13 +119,13 @@ class basic_stream : public deadlines {
   /// All of it; done when the kernel has it. Its value is the number of bytes; an error tells how many went before it
   /// (`bytes_of`), and a deadline leaves none of them queued.
   auto write(net::bytes payload, time_limit within = {}) { return put(std::move(payload), within); }
-  auto write(std::string_view text, time_limit within = {}) { return put(net::bytes::copy(text), within); }
+  auto write(std::string_view text, time_limit within = {}) { return put(net::bytes::to_send(text), within); }
   /// The same: nothing here writes less than all.
   auto write_all(net::bytes payload, time_limit within = {}) { return put(std::move(payload), within); }
-  auto write_all(std::string_view text, time_limit within = {}) { return put(net::bytes::copy(text), within); }
+  auto write_all(std::string_view text, time_limit within = {}) { return put(net::bytes::to_send(text), within); }
   /// With a line feed behind it.
   auto print(std::string_view line, time_limit within = {}) {
-    return put(net::bytes::copy(std::string{line} + '\n'), within);
+    return put(net::bytes::to_send(std::string{line} + '\n'), within);
   }
   /// Done when all that anybody wrote before is in the kernel.
   auto flush(time_limit within = {}) { return put(std::nullopt, within); }

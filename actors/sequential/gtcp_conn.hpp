@@ -63,12 +63,12 @@ class basic_conn {
   /// All of it; done when the kernel has it. Its value is the number of bytes; an error tells how many went before it
   /// (`bytes_of`).
   auto send(net::bytes data, retry again = {}) { return sending(std::move(data), again, {}); }
-  auto send(std::string_view data, retry again = {}) { return send(net::bytes::copy(data), again); }
+  auto send(std::string_view data, retry again = {}) { return send(net::bytes::to_send(data), again); }
   auto send_with_timeout(net::bytes data, net::timeout within, retry again = {}) {
     return sending(std::move(data), again, within);
   }
   auto send_with_timeout(std::string_view data, net::timeout within, retry again = {}) {
-    return send_with_timeout(net::bytes::copy(data), within, again);
+    return send_with_timeout(net::bytes::to_send(data), within, again);
   }
 
   // -- receiving: what has come when the time is over stays for the next call ----------------------------
@@ -119,12 +119,12 @@ class basic_conn {
   /// Its value is the number of bytes, with the header. `message_too_large`: the data is larger than the option allows;
   /// nothing was sent. A package of which only a part went leaves the peer out of step: the connection is closed then.
   auto send_pkg(net::bytes data, pkg_option option = {}) { return sending_pkg(std::move(data), option, {}); }
-  auto send_pkg(std::string_view data, pkg_option option = {}) { return send_pkg(net::bytes::copy(data), option); }
+  auto send_pkg(std::string_view data, pkg_option option = {}) { return send_pkg(net::bytes::to_send(data), option); }
   auto send_pkg_with_timeout(net::bytes data, net::timeout within, pkg_option option = {}) {
     return sending_pkg(std::move(data), option, within);
   }
   auto send_pkg_with_timeout(std::string_view data, net::timeout within, pkg_option option = {}) {
-    return send_pkg_with_timeout(net::bytes::copy(data), within, option);
+    return send_pkg_with_timeout(net::bytes::to_send(data), within, option);
   }
 
   /// The data of the next package, which may be empty. Larger than the option allows: `message_too_large`, and the

@@ -56,6 +56,19 @@ class bytes {
   static bytes copy(std::string_view text) { return copy(text.data(), text.size()); }
   static bytes copy(std::span<const std::byte> data) { return copy(data.data(), data.size()); }
 
+  /// What can be sent at once; a longer write fails with `message_too_large`.
+  static constexpr std::size_t sent_at_once_max = 0x7fff'ffff;
+
+  /// A copy that is to be sent. Of more than `sent_at_once_max` bytes it has the size and no bytes at all, which only
+  /// the write that fails because of it may see.
+  static bytes to_send(std::string_view text) {
+    if (text.size() <= sent_at_once_max)
+      return copy(text);
+    bytes too_many;
+    too_many.size_ = text.size();
+    return too_many;
+  }
+
   const std::byte* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }

@@ -3,6 +3,7 @@
 #include "support/peers.hpp"
 #include "support/position_stream.hpp"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 using namespace actnet;
@@ -43,6 +44,33 @@ std::string coded(std::size_t size) {
 }
 
 } // namespace
+
+TEST_CASE("a text of more than 2 GiB is an error of its write, and the connection goes on", "[connection]") {
+  constexpr std::size_t size = 5ull << 30;
+  // Nobody may touch it, and it takes no memory.
+  const auto memory = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    WARN("no room for so many addresses");
+    return;
+  }
+  const std::string_view text{static_cast<const char*>(memory), size};
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  connected_pair pair;
+  const auto conn = world.adopt(pair, owner);
+  const auto framed = GENERATE(false, true);
+  world.in(owner, [&](probe&) {
+    if (framed)
+      conn.use_codec(net::framing::line());
+    conn.write(text, 1);
+    conn.write("hello", 2);
+  });
+  CHECK(pair.far.read_exactly(5) == "hello");
+  log->expect_like("written 2");
+  CHECK(log->lines()[0] == with_cause("written 1 0", errc::message_too_large));
+  ::munmap(memory, size);
+}
 
 TEST_CASE("every write, flush and finish has its outcome, in order", "[connection]") {
   connection_stage s;

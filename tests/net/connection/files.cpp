@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
+#include <optional>
 
 namespace actnet::test {
 namespace {
@@ -31,6 +33,19 @@ struct sendfile_fails final : net::system_calls {
   int good;
 };
 
+/// A kernel that takes files without looking at them, and notes where each part began.
+struct sendfile_claims final : net::system_calls {
+  ssize_t sendfile(int, int, off_t* offset, std::size_t count) noexcept override {
+    in_order = in_order && *offset == next;
+    next = *offset + static_cast<off_t>(count);
+    return static_cast<ssize_t>(count);
+  }
+  off_t next = 0;
+  bool in_order = true;
+};
+
+constexpr std::uint64_t five_gib = 5ull << 30;
+
 std::ptrdiff_t open_descriptors() {
   const std::filesystem::directory_iterator all("/proc/self/fd");
   return std::distance(begin(all), end(all));
@@ -47,6 +62,40 @@ std::string read_while_serving(stage& on, subject& s, std::size_t size) {
 }
 
 } // namespace
+
+TEST_CASE("a part beyond the first 4 GiB of a file is sent, with sendfile and without") {
+  const scratch_folder folder;
+  const auto path = folder.file("sparse", "");
+  std::filesystem::resize_file(path, five_gib);
+  std::ofstream{path, std::ios::app} << "behind it";
+  sendfile_fails no_sendfile{EINVAL};
+  std::optional<net::replaced_system_calls> replaced;
+  if (GENERATE(false, true))
+    replaced.emplace(no_sendfile);
+  stage on;
+  auto& s = on.open();
+  s.write_file(path, 1, five_gib);
+  s.write_file(path, 2, five_gib + 7, 2);
+  s.write_file(path, 3, five_gib + 10);
+  CHECK(read_while_serving(on, s, 11) == "behind itit");
+  CHECK(s.outcome_of(3)->cause == errc::file_too_short);
+}
+
+TEST_CASE("a file of more than 4 GiB is counted as such") {
+  const scratch_folder folder;
+  const auto path = folder.file("sparse", "");
+  std::filesystem::resize_file(path, five_gib + 3);
+  sendfile_claims kernel;
+  const net::replaced_system_calls replaced{kernel};
+  stage on;
+  auto& s = on.open();
+  s.write_file(path, 1);
+  CHECK(on.pump_until([&] { return s.outcome_of(1) != nullptr; }));
+  CHECK_FALSE(s.outcome_of(1)->cause);
+  CHECK(s.outcome_of(1)->sent == five_gib + 3);
+  CHECK(kernel.in_order);
+  CHECK(kernel.next == static_cast<off_t>(five_gib + 3));
+}
 
 TEST_CASE(
     "files of the kernel, whose size does not tell what is in them, are refused before anything of them is sent") {
