@@ -49,6 +49,9 @@ void client_actor::cannot_begin(const caf::error& cause) {
 void client_actor::connect(const net::endpoint& remote, std::chrono::milliseconds deadline, pending_request asked) {
   asked_ = std::move(asked);
   remote_ = remote;
+  addresses_ = remote.addresses();
+  trying_ = 0;
+  refused_ = false;
   give_up_at_.reset();
   if (deadline.count() > 0)
     give_up_at_ = home().loop().deadline_in(deadline);
@@ -56,11 +59,12 @@ void client_actor::connect(const net::endpoint& remote, std::chrono::millisecond
 }
 
 void client_actor::attempt() {
+  const auto& to = addresses_[trying_];
   auto options = birth_.options.sockets.list;
-  if (remote_.transport() == net::transport::tcp)
+  if (to.transport() == net::transport::tcp)
     options.insert(options.begin(), net::no_delay{true});
-  auto begun = net::stream_socket::begin_connect(remote_, birth_.options.local, options);
-  if (!begun && begun.error() == errc::would_block && remote_.transport() == net::transport::unix_stream) {
+  auto begun = net::stream_socket::begin_connect(to, birth_.options.local, options);
+  if (!begun && begun.error() == errc::would_block && to.transport() == net::transport::unix_stream) {
     const auto again_at = net::later(home().loop().now(), full_backlog_retry);
     home().loop().judging_timers().arm(*this, give_up_at_ ? std::min(again_at, *give_up_at_) : again_at);
     return;
@@ -118,6 +122,16 @@ void client_actor::stop_attempt() noexcept {
 
 void client_actor::fail(std::error_code cause) {
   socket_.close();
+  if (cause != errc::timed_out) {
+    refused_ = refused_ || cause == errc::connection_refused;
+    if (trying_ + 1 < addresses_.size()) {
+      ++trying_;
+      attempt();
+      return;
+    }
+    if (refused_) // that there is no such address on this machine says less
+      cause = errc::connection_refused;
+  }
   if (reconnects()) {
     asked_.reset();
     reconnect_later(cannot_connect(cause, remote_));
@@ -171,9 +185,9 @@ void client_actor::hand_over() {
   if (auto found = socket_.local_endpoint())
     local = *found;
   const auto owner = birth_.make_handler ? nullptr : asked.sender;
-  const auto opened =
-      open_connection(home(), {std::move(socket_), remote_, birth_.options.connection, count_->take(nullptr)},
-                      birth_.make_handler, owner);
+  const auto opened = open_connection(
+      home(), {std::move(socket_), addresses_[trying_], birth_.options.connection, count_->take(nullptr)},
+      birth_.make_handler, owner);
   if (!opened && reconnects()) {
     reconnect_later(make_error(errc::other, "the connection's handler could not be made"));
     return;
@@ -182,7 +196,7 @@ void client_actor::hand_over() {
     refuse(asked, remote_, make_error(errc::other, "the connection's handler could not be made"));
   } else {
     const auto id = asked.id.is_request() ? asked.id.response_id() : caf::make_message_id();
-    send(asked.sender, id, connected{opened, std::move(local), remote_});
+    send(asked.sender, id, connected{opened, std::move(local), addresses_[trying_]});
     connected_at_ = home().loop().now();
   }
   finish_if_done();

@@ -64,6 +64,9 @@ class client_actor final : public lean_actor, private net::connect_target, priva
   std::optional<pending_request> asked_; // while connecting
   std::optional<net::time_point> give_up_at_;
   net::endpoint remote_;
+  std::vector<net::endpoint> addresses_; // of `remote_`, tried one after the other
+  std::size_t trying_ = 0;
+  bool refused_ = false; // by one of those before
   net::stream_socket socket_;
   net::channel channel_ = net::channel::none;
   std::optional<backoff> delays_;

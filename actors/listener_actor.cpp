@@ -59,22 +59,24 @@ std::error_code listener_actor::open() {
     wanted.v6_only = options.v6_only;
     wanted.path_mode = options.path_mode;
     wanted.reuse_port =
-        options.shard == shard::reuse_port && !options.same_loop && plan_->local.is_ip() && all.size() > 1;
+        options.shard == shard::reuse_port && !options.same_loop && plan_->deals_by_loop() && all.size() > 1;
     if (wanted.reuse_port) {
       auto opened = net::listener_socket::open_shards(plan_->local, wanted, all.size());
       if (!opened)
         return opened.error();
       plan_->sockets = std::move(*opened);
     } else {
-      auto opened = net::listener_socket::open(plan_->local, wanted);
+      auto opened = net::listener_socket::open_each(plan_->local, wanted);
       if (!opened)
         return opened.error();
-      plan_->sockets.push_back(std::move(*opened));
+      plan_->sockets = std::move(*opened);
     }
   }
   if (is_leader() && plan_->sockets.size() > 1) {
     sharded_ = true;
-    for (std::size_t i = 0; i < all.size(); ++i)
+    if (plan_->local.is_localhost())
+      shards_.push_back(make_on(home(), plan_, caf::strong_actor_ptr{ctrl()}, 1));
+    for (std::size_t i = 0; plan_->deals_by_loop() && i < all.size(); ++i)
       if (&all.at(i) == &home())
         socket_ = i;
       else
@@ -84,7 +86,7 @@ std::error_code listener_actor::open() {
   auto local = socket().local_endpoint();
   if (!local)
     return local.error();
-  local_ = *local;
+  local_ = plan_->local.is_localhost() && plan_->sockets.size() > 1 ? plan_->local.with_port(local->port()) : *local;
   auto channel = home().loop().io().open(socket(), *this);
   if (!channel)
     return channel.error();
@@ -187,7 +189,7 @@ void listener_actor::on_accepted(net::listener_socket::accepted connection) noex
   plan_->rate.take(home().loop().now());
   if (plan_->alarm_is_due(live, home().loop().now()))
     tell_alarm(live);
-  auto& where = sharded_ || plan_->options.same_loop ? home() : plan_->all.next();
+  auto& where = (sharded_ && plan_->deals_by_loop()) || plan_->options.same_loop ? home() : plan_->all.next();
   if (&where == &home()) {
     open_here(where, plan_, std::move(connection), std::move(slot));
     return;

@@ -23,6 +23,10 @@ struct listener_plan final : kept_socket {
   listener_plan(loops& every, net::endpoint where, listen_options how, connection_handler_factory make,
                 caf::strong_actor_ptr whose, std::string path);
 
+  /// Whether its shards, if it has some, are one for each loop and keep what they accept. `localhost` has two on the
+  /// same loop, one for each address.
+  bool deals_by_loop() const noexcept { return local.is_ip() && !local.is_localhost(); }
+
   /// Takes one of the allowed ones.
   bool take_allowed() noexcept;
   void give_back_allowed() noexcept;
@@ -51,7 +55,8 @@ struct listener_plan final : kept_socket {
   const std::shared_ptr<connection_count> count;
   const std::shared_ptr<listener_book> book;
   accept_rate rate;
-  /// Open ones: one for each loop if it is sharded, by the loop's number, otherwise one. Each belongs to its shard's
+  /// Open ones: one for each loop if it is sharded, by the loop's number, or one for each address of `localhost`,
+  /// otherwise one. Each belongs to its shard's
   /// loop while that runs. None: `local` is to be opened.
   std::vector<net::listener_socket> sockets;
   /// How many more may be accepted, as `resume_accepting{n}` says; negative: any number.

@@ -11,6 +11,8 @@ namespace {
 /// sockaddr_un has 108 bytes: for a path and its NUL, or for a NUL and an abstract name (unix(7)).
 constexpr std::size_t unix_name_bytes_max = 107;
 
+constexpr std::string_view localhost_name = "localhost";
+
 failure<parse_error> fault(std::size_t position, std::string what) {
   return failure{parse_error{position, std::move(what)}};
 }
@@ -39,6 +41,7 @@ result<std::uint16_t, parse_error> parse_port(std::string_view text, std::size_t
 struct address_and_port {
   ip_address ip;
   std::uint16_t port;
+  bool localhost = false;
 };
 
 /// `[IPv6]:PORT`, where text[begin] is the bracket.
@@ -64,7 +67,7 @@ result<address_and_port, parse_error> parse_bracketed(std::string_view text, std
 result<ip_address, parse_error> parse_host(std::string_view host, std::size_t base) {
   if (host.empty())
     return fault(base, "the address before the port is missing");
-  if (host == "localhost")
+  if (host == localhost_name)
     return ip_address::loopback_v4();
   const std::size_t stranger = host.find_first_not_of("0123456789.");
   if (stranger != host.npos && host[stranger] != '%')
@@ -86,20 +89,23 @@ result<address_and_port, parse_error> parse_address_and_port(std::string_view te
   const std::size_t second = text.find(':', colon + 1);
   if (second != text.npos)
     return fault(second, "too many colons; write [::1]:80");
-  const auto ip = parse_host(text.substr(begin, colon - begin), begin);
+  const auto host = text.substr(begin, colon - begin);
+  const auto ip = parse_host(host, begin);
   if (!ip)
     return failure{ip.error()};
   const auto port = parse_port(text, colon + 1);
   if (!port)
     return failure{port.error()};
-  return address_and_port{*ip, *port};
+  return address_and_port{*ip, *port, host == localhost_name};
 }
 
 result<endpoint, parse_error> parse_ip(std::string_view text, std::size_t begin, transport kind) {
   const auto parsed = parse_address_and_port(text, begin);
   if (!parsed)
     return failure{parsed.error()};
-  return kind == transport::udp ? endpoint::udp(parsed->ip, parsed->port) : endpoint::tcp(parsed->ip, parsed->port);
+  if (kind == transport::udp)
+    return endpoint::udp(parsed->ip, parsed->port);
+  return parsed->localhost ? endpoint::localhost(parsed->port) : endpoint::tcp(parsed->ip, parsed->port);
 }
 
 /// What follows `tcp:` or `udp:`, where `begin` is the end of that.
@@ -170,7 +176,10 @@ std::string endpoint::to_string() const {
   if (is_ip()) {
     if (transport_ == net::transport::udp)
       out = "udp://";
-    out += ip_.is_v6() ? '[' + ip_.to_string() + ']' : ip_.to_string();
+    if (localhost_)
+      out += localhost_name;
+    else
+      out += ip_.is_v6() ? '[' + ip_.to_string() + ']' : ip_.to_string();
     out += ':';
     out += std::to_string(port_);
     return out;
@@ -183,6 +192,12 @@ std::string endpoint::to_string() const {
   return out;
 }
 
+std::vector<endpoint> endpoint::addresses() const {
+  if (!localhost_)
+    return {*this};
+  return {tcp(ip_address::loopback_v6(), port_), tcp(ip_, port_)};
+}
+
 endpoint endpoint::with_port(std::uint16_t port) const {
   endpoint out = *this;
   if (is_ip())
@@ -193,6 +208,7 @@ endpoint endpoint::with_port(std::uint16_t port) const {
 endpoint endpoint::with_transport(net::transport kind) const {
   endpoint out = *this;
   out.transport_ = kind;
+  out.localhost_ = localhost_ && kind == net::transport::tcp;
   assert(out.is_ip() == is_ip());
   return out;
 }

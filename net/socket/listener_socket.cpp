@@ -31,6 +31,39 @@ result<std::vector<listener_socket>> listener_socket::open_shards(const endpoint
   return shards;
 }
 
+result<std::vector<listener_socket>> listener_socket::open_each(const endpoint& local,
+                                                                const listener_options& options) {
+  std::vector<listener_socket> all;
+  if (!local.is_localhost()) {
+    auto opened = open(local, options);
+    if (!opened)
+      return failure{opened.error()};
+    all.push_back(std::move(*opened));
+    return all;
+  }
+  auto of_v4 = options;
+  of_v4.v6_only.reset();
+  // The kernel chooses a port for one of them only, and somebody may have it on the other.
+  for (int tries = local.port() == 0 ? 16 : 1; tries > 0; --tries) {
+    auto v4 = open(endpoint::tcp(ip_address::loopback_v4(), local.port()), of_v4);
+    if (!v4)
+      return failure{v4.error()};
+    const auto bound = v4->local_endpoint();
+    if (!bound)
+      return failure{bound.error()};
+    auto v6 = open(endpoint::tcp(ip_address::loopback_v6(), bound->port()), options);
+    if (!v6 && v6.error() == errc::address_in_use && tries > 1)
+      continue;
+    if (!v6 && v6.error() != errc::not_supported && v6.error() != errc::address_unavailable)
+      return failure{v6.error()};
+    all.push_back(std::move(*v4));
+    if (v6)
+      all.push_back(std::move(*v6));
+    break;
+  }
+  return all;
+}
+
 result<listener_socket> listener_socket::open_as(role part, const endpoint& local, const listener_options& options) {
   const bool tcp = local.transport() == transport::tcp;
   if (!tcp && local.transport() != transport::unix_stream)

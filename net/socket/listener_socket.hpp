@@ -41,6 +41,10 @@ class listener_socket : public socket {
   static result<std::vector<listener_socket>> open_shards(const endpoint& local, const listener_options& options,
                                                           std::size_t count);
 
+  /// One for each address of `local`, on the same port: two for `localhost`, or one where IPv6 is missing. The options
+  /// hold for each that can have them.
+  static result<std::vector<listener_socket>> open_each(const endpoint& local, const listener_options& options);
+
   /// Takes a descriptor that somebody else opened (a service manager, for one) and makes it non-blocking, for good, and
   /// close-on-exec. `bad_descriptor` if it is no TCP (or Multipath TCP) or Unix stream socket, or does not listen; on
   /// any error the caller still owns it.

@@ -73,6 +73,35 @@ TEST_CASE("what is told to a client by no actor is its owner's", "[client]") {
   s.log->expect("received hello");
 }
 
+TEST_CASE("a client of localhost tries both loopback addresses before it is refused", "[client]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  const auto version = GENERATE(as<std::string>{}, "IPv6", "IPv4", "none");
+  listening_peer v4;
+  const auto port = v4.port();
+  std::optional<net::listener_socket> v6;
+  if (version != "IPv4") {
+    v4.close();
+    auto opened = net::listener_socket::open(net::endpoint::tcp(net::ip_address::loopback_v6(), port), {});
+    if (!opened) {
+      WARN("no IPv6");
+      return;
+    }
+    if (version == "IPv6")
+      v6 = std::move(*opened);
+  }
+  client it;
+  world.in(owner, [&](probe& self) { it = make_client(self.system(), owner); });
+  const auto [done, cause] = world.ask<connected>(it, actnet::connect{net::endpoint::localhost(port), 5s});
+  if (version == "none") {
+    CHECK(cause == errc::connection_refused);
+    return;
+  }
+  REQUIRE(done);
+  CHECK(done->peer == at((version == "IPv6" ? "[::1]:" : "127.0.0.1:") + std::to_string(port)));
+}
+
 TEST_CASE("a link-local address without its interface is told that it lacks it", "[client]") {
   actor_world world;
   const auto log = make_journal();

@@ -328,6 +328,37 @@ TEST_CASE("an endpoint that is none fails with a sentence", "[listener]") {
   CHECK(log->text().find("123456") != std::string::npos);
 }
 
+TEST_CASE("a listener at localhost serves both loopback addresses on one port, and stops at both", "[listener]") {
+  actor_world world{2};
+  const auto log = make_journal(), handled = make_journal();
+  const auto boss = world.spawn(log);
+  listener it;
+  listen_options options;
+  options.shard = GENERATE(shard::round_robin, shard::reuse_port);
+  options.max_connections = 2;
+  options.v6_only = GENERATE(std::optional<bool>{}, std::optional{true});
+  std::string where = "localhost:0";
+  for (std::size_t round = 0; round < 2; ++round) {
+    world.in(boss, [&](probe& self) { it = self.listen(where, options).each<probe>(handled, hook{}); });
+    log->expect("listening", round + 1);
+    const auto local = *net::endpoint::parse(world.address_of(boss));
+    where = net::endpoint::localhost(local.port()).to_string();
+    std::vector<peer> peers;
+    for (const auto& each : net::endpoint::localhost(local.port()).addresses()) {
+      if (each.ip().is_v6() && !local.is_localhost())
+        continue; // no IPv6 here
+      auto begun = net::stream_socket::begin_connect(each, std::nullopt, {});
+      REQUIRE(begun);
+      peers.emplace_back(descriptor{begun->socket.release()});
+      peers.back().send_all(each.ip().to_string());
+      handled->expect("received " + each.ip().to_string(), round + 1);
+    }
+    CHECK(world.ask<listener_info>(it, get_listener_info{}).first->accepted == peers.size());
+    REQUIRE(world.ask<caf::ok_atom>(it, stop_listening{}).first);
+    CHECK_THROWS(peer{local.port()}); // and the next round finds both free
+  }
+}
+
 TEST_CASE("an address that is in use says who has it when it is not whom one expects", "[listener]") {
   actor_world world;
   const auto log = make_journal();

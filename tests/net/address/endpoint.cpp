@@ -42,7 +42,7 @@ TEST_CASE("every form of an endpoint is read, and printed in the shortest one", 
       {"127.0.0.1:9999", endpoint::tcp(local, 9999), "127.0.0.1:9999"},
       {"127.0.0.1:0", endpoint::tcp(local, 0), "127.0.0.1:0"},
       {"127.0.0.1:65535", endpoint::tcp(local, 65535), "127.0.0.1:65535"},
-      {"localhost:80", endpoint::tcp(local, 80), "127.0.0.1:80"},
+      {"localhost:80", endpoint::localhost(80), "localhost:80"},
       {"[::1]:9999", endpoint::tcp(local_v6, 9999), "[::1]:9999"},
       {"[0:0::1]:9999", endpoint::tcp(local_v6, 9999), "[::1]:9999"},
       {"[fe80::1%lo]:80", endpoint::tcp(v6_with_zone, 80), "[fe80::1%lo]:80"},
@@ -229,6 +229,17 @@ TEST_CASE("endpoints differ in transport, address, port and name, and so do thei
   CHECK(hashes.size() == all.size());
   const std::unordered_set<endpoint> known{all.begin(), all.end()};
   CHECK(known.contains(parsed("udp://localhost:1")));
+}
+
+TEST_CASE("localhost stands for both loopback addresses over TCP, and is none of them", "[address]") {
+  const auto both = parsed("localhost:80");
+  CHECK(both.is_localhost());
+  CHECK(both.addresses() == std::vector{parsed("[::1]:80"), parsed("127.0.0.1:80")});
+  CHECK_FALSE(both == parsed("127.0.0.1:80"));
+  CHECK(both.with_port(81) == parsed("tcp://localhost:81"));
+  CHECK(both.with_transport(transport::udp) == parsed("udp://127.0.0.1:80"));
+  CHECK_FALSE(parsed("127.0.0.1:80").is_localhost());
+  CHECK(parsed("unix:/x").addresses() == std::vector{parsed("unix:/x")});
 }
 
 TEST_CASE("copies of an IP endpoint take nothing from the heap", "[address]") {
