@@ -2,8 +2,12 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
+#include <cerrno>
+#include <cstddef>
 #include <cstdlib>
+#include <filesystem>
 
 namespace actnet::test {
 
@@ -12,6 +16,18 @@ namespace {
 std::optional<unsigned long> from_environment(const char* name) {
   const auto text = std::getenv(name);
   return text ? std::optional{std::stoul(text)} : std::nullopt;
+}
+
+/// The command for one seed of the test that runs.
+std::string how_to_repeat(unsigned long seed) {
+  std::string test;
+  for (const auto c : Catch::getResultCapture().getCurrentTestName()) {
+    if (c == ',' || c == '[')
+      test += '\\'; // they would mean something to Catch2
+    test += c;
+  }
+  return "ACTNET_SEEDS=1 ACTNET_SEED=" + std::to_string(seed) + " " +
+         std::filesystem::read_symlink("/proc/self/exe").string() + " '" + test + "'";
 }
 
 } // namespace
@@ -24,18 +40,21 @@ void for_each_seed(std::size_t usual, const std::function<std::string(unsigned s
   for (auto seed = first; seed < first + count && bad < bad_max; ++seed)
     if (const auto wrong = one(static_cast<unsigned>(seed)); !wrong.empty()) {
       ++bad;
-      FAIL_CHECK("seed " << seed << ": " << wrong);
+      FAIL_CHECK("seed " << seed << ": " << wrong << "\nagain: " << how_to_repeat(seed));
     }
 }
 
-void fuzz_peer::send(std::string_view text) {
-  if (!finished_)
-    (void)!::send(end_.fd(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+std::size_t fuzz_peer::send(std::string_view text) {
+  if (finished_)
+    return 0;
+  const auto count = ::send(end_.fd(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 std::string fuzz_peer::receive(std::size_t most) {
   std::string got(most, '\0');
   const auto count = ::recv(end_.fd(), got.data(), got.size(), MSG_DONTWAIT);
+  ended_ = ended_ || (count == 0 && most > 0) || (count < 0 && errno == ECONNRESET);
   got.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
   return got;
 }
@@ -57,6 +76,49 @@ void fuzz_peer::reset() {
   const linger at_once{1, 0};
   ::setsockopt(end_.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   end_.reset();
+}
+
+fuzz_listener::fuzz_listener(carrier over) : address_(fresh_address(over)) {
+  if (over == carrier::tcp) {
+    auto& any = reinterpret_cast<sockaddr_in&>(local_);
+    any.sin_family = AF_INET;
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    local_size_ = sizeof any;
+    reserve_ = make();
+    REQUIRE(::getsockname(reserve_.fd(), reinterpret_cast<sockaddr*>(&local_), &local_size_) == 0);
+    address_ = "127.0.0.1:" + std::to_string(ntohs(any.sin_port));
+  } else {
+    auto& named = reinterpret_cast<sockaddr_un&>(local_);
+    const auto name = std::string_view{address_}.substr(sizeof "unix:@" - 1);
+    named.sun_family = AF_UNIX;
+    name.copy(named.sun_path + 1, name.size()); // abstract
+    local_size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  }
+  listen();
+}
+
+descriptor fuzz_listener::make() {
+  descriptor made{::socket(local_.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  const int on = 1;
+  ::setsockopt(made.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  REQUIRE(::bind(made.fd(), reinterpret_cast<const sockaddr*>(&local_), local_size_) == 0);
+  return made;
+}
+
+std::optional<fuzz_peer> fuzz_listener::accept() {
+  descriptor taken{::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC)};
+  return taken ? std::optional{fuzz_peer{std::move(taken)}} : std::nullopt;
+}
+
+void fuzz_listener::refuse() {
+  socket_.reset();
+}
+
+void fuzz_listener::listen() {
+  if (socket_)
+    return;
+  socket_ = make();
+  REQUIRE(::listen(socket_.fd(), 16) == 0);
 }
 
 bool fuzz_world::await(const std::function<bool()>& done, const std::function<void()>& meanwhile) {

@@ -6,6 +6,8 @@
 #include "support/descriptor.hpp"
 #include "support/sanitizer.hpp"
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <optional>
 #include <random>
@@ -15,7 +17,8 @@
 namespace actnet::test {
 
 /// Calls `one(seed)`, which answers what was wrong (empty: nothing), for `test::rounds(usual)` seeds from 1 on; or for
-/// ACTNET_SEEDS of them from ACTNET_SEED on, if these are in the environment. Gives up after a few bad ones.
+/// ACTNET_SEEDS of them from ACTNET_SEED on, if these are in the environment. Says how each bad one is repeated, and
+/// gives up after a few.
 void for_each_seed(std::size_t usual, const std::function<std::string(unsigned seed)>& one);
 
 /// What a seed decides.
@@ -37,8 +40,8 @@ class fuzz_peer {
  public:
   explicit fuzz_peer(descriptor end) noexcept : end_(std::move(end)) {}
 
-  /// As much as there is room for.
-  void send(std::string_view text);
+  /// As much as there is room for; how much that was.
+  std::size_t send(std::string_view text);
   /// At most so much of what is there.
   std::string receive(std::size_t most);
   /// Takes all that is there.
@@ -47,9 +50,36 @@ class fuzz_peer {
   /// A Unix stream has no reset of its own: bytes that were unread make one.
   void reset();
 
+  /// Whether `receive` came to the end of what the library sends, or to a reset.
+  bool ended() const noexcept { return ended_; }
+
  private:
   descriptor end_;
   bool finished_ = false;
+  bool ended_ = false;
+};
+
+/// A listening peer that may refuse for a while. Nothing here waits.
+class fuzz_listener {
+ public:
+  explicit fuzz_listener(carrier over);
+
+  const std::string& address() const noexcept { return address_; }
+
+  /// Who has connected, if there is somebody.
+  std::optional<fuzz_peer> accept();
+  /// Until `listen`. Who connected and was not accepted is reset.
+  void refuse();
+  void listen();
+
+ private:
+  descriptor make();
+
+  std::string address_;
+  sockaddr_storage local_{};
+  socklen_t local_size_ = 0;
+  descriptor reserve_; // holds the port
+  descriptor socket_;
 };
 
 /// Two ends of a stream: one for the library.
@@ -66,7 +96,8 @@ struct manual_time {
 
 } // namespace detail
 
-/// Time passes in it when it is told to.
+/// The loops, the clock and the kernel of a fuzzer. Of `actor_world` fuzzers use `system`, `loop`, `info`, `settle` and
+/// `kill`. Time passes in it when it is told to.
 class fuzz_world : private detail::manual_time, public actor_world {
  public:
   explicit fuzz_world(std::size_t loops) : actor_world(loops, &time) {}

@@ -267,9 +267,9 @@ std::string something(chance& by) {
   return text;
 }
 
-class run {
+class commanded_run {
  public:
-  run(fuzz_world& world, unsigned seed, std::size_t owners)
+  commanded_run(fuzz_world& world, unsigned seed, std::size_t owners)
       : world_(world), by_(seed), ends_(world.open_stream(over(seed), 4'096 << by_.below(4))) {
     options_.allow_half_open = by_.one_in(3);
     options_.close_timeout = 300ms;
@@ -285,13 +285,13 @@ class run {
       caf::anon_send(owners_[i], owners_[owners - 1 - i]);
     }
   }
-  ~run() {
+  ~commanded_run() {
     conn_.abort();
     for (const auto& each : owners_)
       world_.kill(each);
   }
-  run(const run&) = delete;
-  run& operator=(const run&) = delete;
+  commanded_run(const commanded_run&) = delete;
+  commanded_run& operator=(const commanded_run&) = delete;
 
   std::string operator()() {
     for (auto left = 10 + by_.below(25); left > 0; --left) {
@@ -363,11 +363,11 @@ class run {
 TEST_CASE("whatever an owner and a peer do to a connection, it ends, and every order has its outcome", "[fuzz]") {
   captured_log quiet;
   fuzz_world world{2};
-  for_each_seed(400, [&](unsigned seed) { return run{world, seed, 1}(); });
+  for_each_seed(400, [&](unsigned seed) { return commanded_run{world, seed, 1}(); });
 }
 
 TEST_CASE("whatever two owners of a connection and a peer do, it ends, and every order has its outcome", "[fuzz]") {
   captured_log quiet;
   fuzz_world world{2};
-  for_each_seed(400, [&](unsigned seed) { return run{world, seed, 2}(); });
+  for_each_seed(400, [&](unsigned seed) { return commanded_run{world, seed, 2}(); });
 }
