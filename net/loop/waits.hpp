@@ -6,8 +6,8 @@
 
 namespace actnet::net {
 
-/// On where ACTNET_CHECK_WAITS is defined for the library (the presets `asan`, `tsan` and `debug`); elsewhere nothing
-/// of it is run.
+/// On where ACTNET_CHECK_WAITS is defined for the library (the presets `asan`, `tsan` and `debug`, and libFuzzer's
+/// targets); elsewhere nothing of it is run.
 #ifdef ACTNET_CHECK_WAITS
 inline constexpr bool checks_waits = true;
 #else
