@@ -270,6 +270,7 @@ void connection::claim() noexcept {
   }
   claimed_ = true;
   last_activity_ = loop_.now(); // the idle time begins after the handshake
+  retime();
   if (state_ == connection_state::unclaimed)
     state_ = finish_queued_ ? connection_state::finished : connection_state::open;
 }
@@ -277,12 +278,12 @@ void connection::claim() noexcept {
 void connection::set_idle_timeout(std::chrono::milliseconds timeout) noexcept {
   options_.idle_timeout = timeout;
   last_activity_ = loop_.now();
-  note();
+  retime();
 }
 
 void connection::set_deadline(std::optional<time_point> when) noexcept {
   deadline_ = when.value_or(time_point::max());
-  note();
+  retime();
 }
 
 void connection::set_allow_half_open(bool allowed) noexcept {
@@ -628,6 +629,7 @@ void connection::update_reading() noexcept {
     starved_ = starves;
     stall_warned_ = false;
     starved_since_ = last_activity_ = loop_.now(); // the idle timeout does not count while it lasts
+    loop_.judging_timers().cancel(*this);
     if (starves) {
       loop_.await_credit(*this);
     } else {
@@ -746,9 +748,26 @@ void connection::look() noexcept {
   look_at_ = time_point::max(); // `update_timer` goes on with it
 }
 
+/// The usual case: nothing but silence is counted, and the timer is armed for its end, or there is none. Whatever
+/// brings that end forward disarms it (`retime`).
+bool connection::is_timed() const noexcept {
+  if (state_ > connection_state::finished || !claimed_ || starved_ || !queue_.empty())
+    return false;
+  if (is_watched() ? timer::deadline() > look_at_ : progress_.left() > 0 || progress_.is_outdated(counters_.bytes_sent))
+    return false;
+  return armed() || (options_.idle_timeout.count() == 0 && deadline_ == time_point::max() && !is_watched());
+}
+
+void connection::retime() noexcept {
+  loop_.judging_timers().cancel(*this);
+  note();
+}
+
 /// Activity moves deadlines only later, so an armed timer that comes too early is set again when it fires: a read or a
 /// write costs no work here.
 void connection::update_timer() noexcept {
+  if (is_timed()) [[likely]]
+    return;
   if (!is_watched())
     watch();
   const auto next = next_deadline();

@@ -286,6 +286,8 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void advance_close() noexcept;
   void update_reading() noexcept;
   void tell_writable() noexcept;
+  bool is_timed() const noexcept;
+  void retime() noexcept;
   void update_timer() noexcept;
   time_point next_deadline() const noexcept;
   std::chrono::milliseconds stall_limit() const noexcept;
