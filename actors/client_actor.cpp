@@ -65,7 +65,7 @@ void client_actor::attempt() {
     options.insert(options.begin(), net::no_delay{true});
   auto begun = net::stream_socket::begin_connect(to, birth_.options.local, options);
   if (!begun && begun.error() == errc::would_block && to.transport() == net::transport::unix_stream) {
-    const auto again_at = net::later(home().loop().now(), full_backlog_retry);
+    const auto again_at = home().loop().deadline_in(full_backlog_retry);
     home().loop().judging_timers().arm(*this, give_up_at_ ? std::min(again_at, *give_up_at_) : again_at);
     return;
   }

@@ -298,7 +298,7 @@ void datagram_actor::watch_stall() noexcept {
   if (!queue_.has_line()) {
     timers.cancel(stall_);
   } else if (!stall_.armed() && options_.write_stall.count() > 0) {
-    last_step_ = home().loop().now();
+    last_step_ = home().loop().exactly_now();
     timers.arm(stall_, net::later(last_step_, options_.write_stall));
   }
 }

@@ -278,7 +278,7 @@ void listener_actor::on_accept_failed(std::error_code cause) noexcept {
   if (stopping_)
     close_socket();
   else
-    home().loop().timers().arm(*this, net::later(home().loop().now(), plan_->options.accept_pause));
+    home().loop().timers().arm(*this, home().loop().deadline_in(plan_->options.accept_pause));
 }
 
 void listener_actor::on_timer(net::time_point now) noexcept {

@@ -192,7 +192,7 @@ std::vector<supervisor_actor::child_ptr> supervisor_actor::restarted_with(const 
 
 /// Only when nothing is being done. After a start that failed, others have their turns before the next.
 void supervisor_actor::restart_after(const child_ptr& failed, const caf::error& reason, bool did_not_start) {
-  const auto now = home()->loop().now();
+  const auto now = home()->loop().exactly_now();
   set_state(*failed, child_state::restarting);
   if (!window_.add(now)) {
     log_end(*failed, reason, "; that was once too often");

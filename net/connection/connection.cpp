@@ -64,7 +64,7 @@ void connection::note() noexcept {
 }
 
 void connection::begin(bool claimed) noexcept {
-  last_activity_ = last_step_ = phase_began_ = loop_.now();
+  last_activity_ = last_step_ = phase_began_ = loop_.exactly_now();
   if (options_.on_demand)
     read_on_demand();
   claimed_ = claimed;
@@ -223,7 +223,7 @@ void connection::begin_close(close_reason reason, std::error_code cause) noexcep
   state_ = connection_state::closing;
   ending_ = reason;
   ending_cause_ = cause;
-  last_step_ = loop_.now();
+  last_step_ = loop_.exactly_now();
   note();
 }
 
@@ -269,7 +269,7 @@ void connection::claim() noexcept {
     return;
   }
   claimed_ = true;
-  last_activity_ = loop_.now(); // the idle time begins after the handshake
+  last_activity_ = loop_.exactly_now(); // the idle time begins after the handshake
   retime();
   if (state_ == connection_state::unclaimed)
     state_ = finish_queued_ ? connection_state::finished : connection_state::open;
@@ -277,7 +277,7 @@ void connection::claim() noexcept {
 
 void connection::set_idle_timeout(std::chrono::milliseconds timeout) noexcept {
   options_.idle_timeout = timeout;
-  last_activity_ = loop_.now();
+  last_activity_ = loop_.exactly_now();
   retime();
 }
 

@@ -82,9 +82,10 @@ result<std::unique_ptr<loop>> loop::make(loop_options options) {
 
 loop::loop(loop_options options, std::unique_ptr<backend> io)
     : clock_(options.time ? *options.time : monotonic_clock::instance()),
-      turn_alarm_(options.turn_alarm),
       backend_(std::move(io)),
-      now_(clock_.now()) {
+      now_(clock_.now()),
+      awake_at_(now_) {
+  set_turn_alarm(options.turn_alarm);
   gate_ = gate::acquire(*this); // last: an old payload may ring a bell that was used before at any time
   if (auto manual = dynamic_cast<manual_clock*>(&clock_))
     clock_subscription_ = manual->subscribe([this] { backend_->wake(); });
@@ -121,7 +122,7 @@ bool loop::run_once(bool may_wait) {
     adopt_thread();
   turn_began_ = clock_.coarse_now();
   const auto did_something = round(may_wait);
-  return did_something || next_deadline() <= now_;
+  return did_something || next_deadline() <= awake_at_;
 }
 
 /// `turn_began_` is its beginning, and afterwards its end.
@@ -133,7 +134,7 @@ bool loop::round(bool may_wait) {
   if (credit_returned_.load(std::memory_order_relaxed))
     serve_credit();
   auto more = resident_ && resident_->run_ready();
-  timers_.fire_due(now_, [this] { after_turn(); });
+  timers_.fire_due(awake_at_, [this] { after_turn(); });
   judge();
   more = more || (resident_ && resident_->run_ready());
   more = more || more_posts;
@@ -173,10 +174,10 @@ void loop::judge() noexcept {
     hearing_ = false;
     judging_timers_.finish_round([this] { after_turn(); });
   }
-  if (hearing_ || std::max(judging_timers_.next_deadline(), judging_after_) > now_)
+  if (hearing_ || std::max(judging_timers_.next_deadline(), judging_after_) > awake_at_)
     return;
   hearing_ = true;
-  judging_timers_.begin_round(now_);
+  judging_timers_.begin_round(awake_at_);
   backend_->begin_round();
 }
 
@@ -189,7 +190,8 @@ void loop::on_awake(bool waited) noexcept {
   sleeping_.store(false, std::memory_order_relaxed);
   if (waited)
     wake_ups_.fetch_add(1, std::memory_order_relaxed);
-  const auto before = std::exchange(now_, clock_.now());
+  now_ = clock_.now();
+  const auto before = std::exchange(awake_at_, now_);
   turn_began_ = clock_.coarse_now();
   if (now_ - before <= held_up) [[likely]]
     return;
@@ -230,9 +232,15 @@ void loop::after_turn() noexcept {
 /// Raises the alarm if too much time has passed since the last such part ended.
 void loop::after_part() noexcept {
   const auto ended = clock_.coarse_now();
-  if (ended - turn_began_ > turn_alarm_ && turn_alarm_ > duration::zero())
-    raise_turn_alarm(ended - turn_began_);
+  if (ended - turn_began_ > long_part_) [[unlikely]]
+    after_long_part(ended - turn_began_);
   turn_began_ = ended;
+}
+
+void loop::after_long_part(duration took) noexcept {
+  now_ = clock_.now();
+  if (took > turn_alarm_ && turn_alarm_ > duration::zero())
+    raise_turn_alarm(took);
 }
 
 void loop::raise_turn_alarm(duration took) const noexcept {

@@ -7,6 +7,7 @@
 #include "actnet/net/loop/clock.hpp"
 #include "actnet/net/loop/timers.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -87,7 +88,10 @@ class loop final : private turns {
 
   /// Before it runs.
   void set_resident(resident* who) noexcept { resident_ = who; }
-  void set_turn_alarm(std::chrono::milliseconds alarm) noexcept { turn_alarm_ = alarm; }
+  void set_turn_alarm(std::chrono::milliseconds alarm) noexcept {
+    turn_alarm_ = alarm;
+    long_part_ = alarm.count() > 0 ? std::min<duration>(alarm, as_good_as_now) : as_good_as_now;
+  }
 
   /// Queues `work` for the end of this turn, once, however often it is called.
   void defer(deferred& work) noexcept;
@@ -101,9 +105,12 @@ class loop final : private turns {
   /// it can still tell whose it was.
   void resident_runs() noexcept { resident_ran_ = true; }
 
-  /// The time at which this round began to do work: free, and good enough for what is measured in rounds, such as how
-  /// long a peer was silent. It is as old as all that ran since then.
+  /// About the time at which this turn began: free, and good enough for what is measured in rounds, such as how long a
+  /// peer was silent. After a turn of more than some milliseconds it is read anew; in such a turn it stays what it was.
   time_point now() const noexcept { return now_; }
+
+  /// The clock's time, for what begins now and is measured from here: as `deadline_in`.
+  time_point exactly_now() const noexcept { return clock_.now(); }
 
   /// `wait` from now on, by the clock: for a deadline that somebody asks for.
   time_point deadline_in(timeout wait) const noexcept { return later(clock_.now(), wait); }
@@ -164,6 +171,9 @@ class loop final : private turns {
   };
   class gate;
 
+  /// So long may pass before `now` is read anew.
+  static constexpr std::chrono::milliseconds as_good_as_now{10};
+
   loop(loop_options options, std::unique_ptr<backend> io);
   bool round(bool may_wait);
   void on_awake(bool waited) noexcept override;
@@ -171,6 +181,7 @@ class loop final : private turns {
   void run_batch(std::size_t at_most) noexcept;
   void judge() noexcept;
   void after_part() noexcept;
+  void after_long_part(duration took) noexcept;
   time_point next_deadline() const noexcept;
   void raise_turn_alarm(duration took) const noexcept;
   void ring() noexcept;
@@ -178,7 +189,8 @@ class loop final : private turns {
 
   clock& clock_;
   std::uint64_t clock_subscription_ = 0;
-  duration turn_alarm_;
+  duration turn_alarm_{};
+  duration long_part_{};
   std::unique_ptr<backend> backend_;
   timer_queue timers_;
   timer_queue judging_timers_;
@@ -186,6 +198,7 @@ class loop final : private turns {
   bool hearing_ = false; // a round of `judging_timers_` has begun and waits for what the kernel has to tell
   resident* resident_ = nullptr;
   time_point now_{};
+  time_point awake_at_{}; // by which timers fire: when the sockets were looked at last
   time_point turn_began_{};
   std::uint64_t turn_ = 1;
   deferred* first_deferred_ = nullptr;

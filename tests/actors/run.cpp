@@ -101,8 +101,8 @@ std::pair<std::string, std::string> ask(peer& server, std::string_view question)
 }
 
 std::size_t alarms_about(const captured_log& log, const std::string& who) {
-  const auto lines = log.lines.lines();
-  return static_cast<std::size_t>(std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {
+  const auto all = log.lines.lines();
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const std::string& line) {
     return line.starts_with("turn-alarm: a turn of ") && line.ends_with(who);
   }));
 }

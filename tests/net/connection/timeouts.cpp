@@ -28,7 +28,7 @@ TEST_CASE("a byte in either direction moves the idle timeout, without a timer be
       on.advance(milliseconds{900});
       REQUIRE_FALSE(s.closed());
       const auto armed_for = on.loop->judging_timers().next_deadline();
-      REQUIRE(armed_for != time_point::max());
+      REQUIRE(armed_for != net::time_point::max());
       if (incoming) {
         s.far.send_all("x");
         REQUIRE(on.pump_until([&] { return s.received_bytes == static_cast<std::size_t>(i) + 1; }));
@@ -246,8 +246,49 @@ TEST_CASE("a timeout of zero is off") {
   CHECK_FALSE(unclaimed.closed());
   CHECK_FALSE(stalled.closed());
   CHECK_FALSE(draining.closed());
-  CHECK(on.loop->timers().next_deadline() == time_point::max());
-  CHECK(on.loop->judging_timers().next_deadline() == time_point::max());
+  CHECK(on.loop->timers().next_deadline() == net::time_point::max());
+  CHECK(on.loop->judging_timers().next_deadline() == net::time_point::max());
+}
+
+TEST_CASE("a timeout that begins late in a long turn is as long as any other") {
+  connection_options options;
+  options.close_timeout = milliseconds{500};
+  stage on;
+  auto& s = on.open(options);
+  const auto late = [&](std::function<void()> what) {
+    s.when_received = [&, what] {
+      on.clock.advance(milliseconds{800}); // the turn takes so long
+      what();
+    };
+    s.far.send_all("x");
+    REQUIRE(on.pump_until([&] { return s.received_bytes == 1; }));
+    on.settle();
+  };
+  auto* judged = &s;
+  SECTION("of silence") {
+    late([&] { s.near.set_idle_timeout(milliseconds{500}); });
+  }
+  SECTION("of a close") {
+    late([&] { s.near.close(); });
+    // The peer's kernel may acknowledge 40 ms later, of no manual clock.
+    REQUIRE(on.pump_until([&] {
+      const auto left = s.near.socket().untaken();
+      return left && *left == 0;
+    }));
+  }
+  SECTION("of a connection that begins") {
+    options.idle_timeout = milliseconds{500};
+    auto both = net::stream_socket::pair();
+    REQUIRE(both);
+    late([&] { judged = &on.adopt(std::move(both->first), peer{descriptor{both->second.release()}}, options); });
+  }
+  CHECK_FALSE(judged->closed());
+  on.advance(milliseconds{499});
+  CHECK_FALSE(judged->closed());
+  on.advance(milliseconds{1});
+  for (int i = 0; i < 2 && !judged->closed(); ++i)
+    on.advance(milliseconds{1'000}); // that of a close begins when all is taken, at which a look may come later
+  CHECK(judged->closed());
 }
 
 } // namespace actnet::test
