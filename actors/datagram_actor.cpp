@@ -142,13 +142,13 @@ bool datagram_actor::reserve(outgoing& item, std::size_t payload_bytes) noexcept
 }
 
 void datagram_actor::send_datagram(net::bytes&& payload, const net::endpoint* to, std::uint64_t token,
-                                   caf::abstract_actor* sender) {
+                                   caf::abstract_actor* sender, const std::optional<net::ip_address>& from) {
   const auto here = home().is_current() && !ended();
   if (here && !takes_at_once()) { // not begun: by its handler's constructor
-    enqueue(
-        caf::make_mailbox_element(sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(), {},
-                                  datagram::send{std::move(payload), to ? std::optional{*to} : std::nullopt, token}),
-        nullptr);
+    enqueue(caf::make_mailbox_element(
+                sender ? caf::strong_actor_ptr{sender->ctrl()} : nullptr, caf::make_message_id(), {},
+                datagram::send{std::move(payload), to ? std::optional{*to} : std::nullopt, token, from}),
+            nullptr);
     return;
   }
   const auto room = payload.size() + sizeof(outgoing);
@@ -158,6 +158,7 @@ void datagram_actor::send_datagram(net::bytes&& payload, const net::endpoint* to
     item.room = room;
     if (to)
       item.to = *to;
+    item.from = from;
     item.token = token;
     item.by_owner = sender && sender->ctrl() == owner_.get();
     if (sender && !item.by_owner)
@@ -168,6 +169,7 @@ void datagram_actor::send_datagram(net::bytes&& payload, const net::endpoint* to
   outgoing item;
   if (to)
     item.to = *to;
+  item.from = from;
   item.token = token;
   if (sender)
     item.sender = caf::strong_actor_ptr{sender->ctrl()};
@@ -247,7 +249,9 @@ std::size_t datagram_actor::gather(std::span<net::outgoing_datagram> next) noexc
     const auto* each = queue_.next(count);
     if (!each || each->file)
       break;
-    next[count] = {{each->payload.data(), each->payload.size()}, each->to ? &*each->to : nullptr};
+    next[count] = {{each->payload.data(), each->payload.size()},
+                   each->to ? &*each->to : nullptr,
+                   each->from ? &*each->from : nullptr};
   }
   return count;
 }
@@ -341,7 +345,7 @@ bool datagram_actor::on_datagram(net::bytes payload, const net::received_datagra
   counters_.received_bytes += payload.size();
   counters_.truncated += info.truncated;
   payload.charge_to(*credit_);
-  tell(owner_, hosted_owner_, datagram::received{std::move(payload), info.from, info.to, info.truncated});
+  tell(owner_, hosted_owner_, datagram::received{std::move(payload), info.from, info.to, info.truncated, info.to_many});
   if (credit_->outstanding() >= options_.read_credit_bytes)
     update_reading();
   return takes_at_once() && !closing_ && !abort_asked_; // what was commanded meanwhile comes first
@@ -475,12 +479,14 @@ bool datagram_actor::note(caf::mailbox_element& command) {
   if (content.match_elements<datagram::send>()) {
     const auto& order = content.get_as<datagram::send>(0);
     item.to = order.to;
+    item.from = order.from;
     item.token = order.token;
     if (reserve(item, order.payload.size()))
       item.payload = order.payload;
   } else if (content.match_elements<datagram::send_file>()) {
     const auto& order = content.get_as<datagram::send_file>(0);
     item.to = order.to;
+    item.from = order.from;
     item.token = order.token;
     if (reserve(item, order.path.size()))
       item.file = std::make_unique<net::file_source>(order.path, order.offset, order.count);

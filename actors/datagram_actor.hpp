@@ -67,9 +67,10 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
 
   const char* name() const override { return "actnet.datagram"; }
 
-  /// `datagram::send` from `sender` (null: nobody) without a message; to whom it is connected if `to` is null. Any
+  /// `datagram::send` by `sender` (null: nobody) without a message; to whom it is connected if `to` is null. Any
   /// thread.
-  void send_datagram(net::bytes&& payload, const net::endpoint* to, std::uint64_t token, caf::abstract_actor* sender);
+  void send_datagram(net::bytes&& payload, const net::endpoint* to, std::uint64_t token, caf::abstract_actor* sender,
+                     const std::optional<net::ip_address>& from = std::nullopt);
 
  private:
   using outgoing = queued_datagram;

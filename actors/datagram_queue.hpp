@@ -26,6 +26,7 @@ struct queued_datagram {
   std::unique_ptr<net::file_source> file; // read into `payload` when its turn comes
   std::size_t room = 0;                   // reserved for it
   std::optional<net::endpoint> to;
+  std::optional<net::ip_address> from;
   std::uint64_t token = 0;
   caf::strong_actor_ptr sender;
   bool by_owner = false; // the socket's owner sent it: the usual case, without a reference

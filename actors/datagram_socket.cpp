@@ -35,6 +35,17 @@ void datagram_socket::send_to(const net::endpoint& to, std::string_view text, st
   send_to(to, net::bytes::copy(text), token);
 }
 
+void datagram_socket::answer(const datagram::received& question, net::bytes payload, std::uint64_t token) const {
+  if (local_)
+    local_->send_datagram(std::move(payload), &question.from, token, this_actor(), question.answer_from());
+  else
+    tell(datagram::send{std::move(payload), question.from, token, question.answer_from()});
+}
+
+void datagram_socket::answer(const datagram::received& question, std::string_view text, std::uint64_t token) const {
+  answer(question, net::bytes::copy(text), token);
+}
+
 void datagram_socket::send_file(const net::endpoint& to, std::string path, std::uint64_t offset, std::uint64_t count,
                                 std::uint64_t token) const {
   tell(datagram::send_file{std::move(path), to, offset, count, token});

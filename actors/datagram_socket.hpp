@@ -14,6 +14,10 @@ namespace actnet {
 
 class datagram_actor;
 
+namespace datagram {
+struct received;
+}
+
 /// Commands to a datagram socket, as described with the messages in messages.hpp. Outcomes go to the actor whose code
 /// calls, as with `connection`.
 class datagram_socket : public handle {
@@ -27,6 +31,9 @@ class datagram_socket : public handle {
   void send(std::string_view text, std::uint64_t token = 0) const;
   void send_to(const net::endpoint& to, net::bytes payload, std::uint64_t token = 0) const;
   void send_to(const net::endpoint& to, std::string_view text, std::uint64_t token = 0) const;
+  /// To who sent `question`, from the address it was sent to.
+  void answer(const datagram::received& question, net::bytes payload, std::uint64_t token = 0) const;
+  void answer(const datagram::received& question, std::string_view text, std::uint64_t token = 0) const;
   /// `count` bytes from `offset` on; 0: all up to the file's end.
   void send_file(const net::endpoint& to, std::string path, std::uint64_t offset = 0, std::uint64_t count = 0,
                  std::uint64_t token = 0) const;

@@ -121,6 +121,21 @@ typename Inspector::result_type inspect(Inspector& f, optional_endpoint& x) {
       });
 }
 
+struct optional_address {
+  std::optional<net::ip_address>& value;
+};
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, optional_address& x) {
+  return inspect_as(
+      f, x, [](const optional_address& a) { return a.value ? a.value->to_string() : std::string{}; },
+      [](optional_address& a, const std::string& s) {
+        a.value = std::nullopt;
+        if (const auto parsed = net::ip_address::parse(s))
+          a.value = *parsed;
+      });
+}
+
 /// An optional time, as its number; none is negative.
 struct optional_time {
   std::optional<std::chrono::milliseconds>& value;
@@ -383,7 +398,7 @@ typename Inspector::result_type inspect(Inspector& f, sent& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, received& x) {
-  return f(caf::meta::type_name("actnet::datagram::received"), x.payload, x.from, x.to, x.truncated);
+  return f(caf::meta::type_name("actnet::datagram::received"), x.payload, x.from, x.to, x.truncated, x.to_many);
 }
 
 template <class Inspector>
@@ -399,13 +414,15 @@ typename Inspector::result_type inspect(Inspector& f, closed& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, send& x) {
   detail::optional_endpoint to{x.to};
-  return f(caf::meta::type_name("actnet::datagram::send"), x.payload, to, x.token);
+  detail::optional_address from{x.from};
+  return f(caf::meta::type_name("actnet::datagram::send"), x.payload, to, x.token, from);
 }
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, send_file& x) {
   detail::optional_endpoint to{x.to};
-  return f(caf::meta::type_name("actnet::datagram::send_file"), x.path, to, x.offset, x.count, x.token);
+  detail::optional_address from{x.from};
+  return f(caf::meta::type_name("actnet::datagram::send_file"), x.path, to, x.offset, x.count, x.token, from);
 }
 
 template <class Inspector>

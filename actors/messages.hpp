@@ -14,6 +14,7 @@
 #include "actnet/net/bytes/bytes.hpp"
 #include "actnet/net/codec/framing.hpp"
 #include "actnet/net/connection/connection.hpp"
+#include "actnet/net/socket/datagram_socket.hpp"
 
 #include <caf/error.hpp>
 
@@ -239,11 +240,14 @@ namespace datagram {
 
 /// Sends one message, after those sent before. `to`: an unset one means the connected peer. Answered by `sent`. What is
 /// for a Unix receiver that has no room waits for it in order, while others get theirs; see
-/// `bind_options::write_stall`.
+/// `bind_options::write_stall`. `from`, of UDP: which of this machine's addresses it comes from, for a socket that is
+/// bound to all of them; unset: the kernel chooses. One that is not the one that the socket is bound to is
+/// `invalid_argument`, one that is not ours that or `network_unreachable`.
 struct send {
   bytes payload;
   std::optional<endpoint> to;
   std::uint64_t token = 0;
+  std::optional<net::ip_address> from = std::nullopt;
 };
 
 /// The same with `count` bytes of a regular file from `offset` on (0: up to its end), read when its turn comes. More
@@ -254,6 +258,7 @@ struct send_file {
   std::uint64_t offset = 0;
   std::uint64_t count = 0;
   std::uint64_t token = 0;
+  std::optional<net::ip_address> from = std::nullopt;
 };
 
 /// Sets the peer: others are not heard any more, and `send` needs no address. Answered.
@@ -311,12 +316,17 @@ struct info {
 
 // -- events ------------------------------------------------------------------------------------
 
-/// One message, perhaps an empty one. `to` is the address it was sent to.
+/// One message, perhaps an empty one. `to` is the address it was sent to; `to_many`: that is a group or a broadcast
+/// address.
 struct received {
   bytes payload;
   endpoint from;
   endpoint to;
   bool truncated = false;
+  bool to_many = false;
+
+  /// The `from` of an answer, which comes from where was asked (RFC 1122 section 4.1.3.5). Unset: the kernel chooses.
+  std::optional<net::ip_address> answer_from() const { return net::answer_address(to, to_many); }
 };
 
 /// The send queue is below its low mark again. Also to each sender that was refused.

@@ -62,7 +62,7 @@ struct datagram_echo : actnet::handler {
     return {[this](const actnet::datagram::received& r) {
       const auto nameless = !r.from.is_ip() && r.from.path().empty(); // nobody to answer
       if (!nameless)
-        socket.send_to(r.from, r.payload);
+        socket.answer(r, r.payload);
     }};
   }
 };

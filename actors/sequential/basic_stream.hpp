@@ -277,7 +277,8 @@ class basic_datagram_socket : public deadlines {
   auto connect(net::endpoint peer) { return command(datagram::connect{std::move(peer)}); }
   auto disconnect() { return command(datagram::disconnect{}); }
 
-  /// Done when the kernel has it.
+  /// Done when the kernel has it. An answer to who sent the datagram that was received last goes out from the address
+  /// where that was sent to.
   auto send_to(std::string_view text, net::endpoint to) { return send_to(net::bytes::copy(text), std::move(to)); }
   auto send_to(net::bytes payload, net::endpoint to) {
     return command(datagram::send{std::move(payload), std::move(to), 0});

@@ -29,7 +29,7 @@ void datagram_owner::on_message(caf::mailbox_element& command) {
     who.answered(content.match_elements<caf::error>() ? content.get_as<caf::error>(0) : caf::error{});
   } else if (content.match_elements<datagram::received>()) {
     const auto& r = content.get_as<datagram::received>(0);
-    took({r.payload, r.from, r.to, r.truncated});
+    took({r.payload, r.from, r.to, r.truncated, r.to_many});
   } else if (content.match_elements<datagram::closed>()) {
     const auto& cause = content.get_as<datagram::closed>(0).cause;
     refuse_all(cause ? cause : make_error(errc::closed));
@@ -88,6 +88,23 @@ void datagram_owner::refuse_all(const caf::error& cause) {
     who->answered(cause);
 }
 
+void datagram_owner::delivered(const received_datagram& datagram) {
+  last_asker_ = datagram.from;
+  asked_at_ = net::answer_address(datagram.to, datagram.to_many);
+}
+
+/// What goes to who sent the last datagram is taken for the answer.
+template <class Command>
+void datagram_owner::answer_from_where_asked(caf::message& content) const {
+  if (!asked_at_ || !content.match_elements<Command>())
+    return;
+  auto order = content.get_as<Command>(0);
+  if (!order.to || order.from || order.to != last_asker_)
+    return;
+  order.from = asked_at_;
+  content = caf::make_message(std::move(order));
+}
+
 // -- operations --------------------------------------------------------------------------------------
 
 void bind_operation::begin() noexcept {
@@ -135,6 +152,7 @@ void receive_operation::begin() noexcept {
 
 void receive_operation::succeed(received_datagram datagram) {
   home().loop().judging_timers().cancel(*this);
+  owner().delivered(datagram);
   if (datagram.payload.size() > max_) {
     whole_ = datagram;
     datagram.payload = datagram.payload.slice(0, max_);
@@ -169,6 +187,8 @@ void datagram_command::begin() noexcept {
     answered(from.ended_with_);
     return;
   }
+  from.answer_from_where_asked<datagram::send>(content_);
+  from.answer_from_where_asked<datagram::send_file>(content_);
   number_ = ++from.last_asked_;
   from.asked_.emplace(number_, this);
   from.handle().pointer()->enqueue(caf::make_mailbox_element(owner_, caf::make_message_id(number_), {}, content_),

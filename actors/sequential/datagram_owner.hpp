@@ -23,6 +23,7 @@ struct received_datagram {
   net::endpoint from;
   net::endpoint to;
   bool truncated = false; ///< It was longer than the kernel or the caller had room for.
+  bool to_many = false;   ///< `to` is a group or a broadcast address.
 };
 
 } // namespace actnet
@@ -60,12 +61,17 @@ class datagram_owner final : public lean_actor {
   void took(received_datagram datagram);
   void put_back(received_datagram datagram);
   void refuse_all(const caf::error& cause);
+  void delivered(const received_datagram& datagram);
+  template <class Command>
+  void answer_from_where_asked(caf::message& content) const;
 
   datagram_socket socket_;
   net::endpoint local_;
   bind_operation* binding_ = nullptr;
   std::list<receive_operation*> receiving_;
   std::deque<received_datagram> there_;
+  std::optional<net::endpoint> last_asker_; // who sent what was received last,
+  std::optional<net::ip_address> asked_at_; // and where that was sent to
   std::map<std::uint64_t, datagram_command*> asked_;
   std::uint64_t last_asked_ = 0;
   caf::error ended_with_;

@@ -38,12 +38,49 @@ ip_address destination(const in6_pktinfo& info) {
   return ip_address::v6(bytes, zoned ? info.ipi6_ifindex : 0);
 }
 
-void take_details(msghdr& message, received_datagram& datagram) {
+/// An IPv6 socket tells both of what came over IPv4: its `to` is the mapped address.
+void take_details(msghdr& message, bool v6, received_datagram& datagram) {
   for (auto* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO)
-      datagram.to = endpoint::udp(destination(content_of<in_pktinfo>(header)), datagram.to.port());
-    else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO)
+    if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
+      const auto info = content_of<in_pktinfo>(header);
+      // The kernel names the address to answer from, which is another one if this was no unicast.
+      datagram.to_many = info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr;
+      if (!v6)
+        datagram.to = endpoint::udp(destination(info), datagram.to.port());
+    } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
       datagram.to = endpoint::udp(destination(content_of<in6_pktinfo>(header)), datagram.to.port());
+    }
+  }
+  datagram.to_many = datagram.to_many || datagram.to.ip().is_multicast();
+}
+
+/// Room for one control message that says where a datagram goes out from.
+struct source_room {
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(in6_pktinfo))> bytes;
+};
+
+template <class Info>
+void put_source(msghdr& message, source_room& room, int level, int type, const Info& info) {
+  room = {}; // the padding too goes to the kernel
+  message.msg_control = room.bytes.data();
+  message.msg_controllen = CMSG_SPACE(sizeof info);
+  auto* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = level;
+  header->cmsg_type = type;
+  header->cmsg_len = CMSG_LEN(sizeof info);
+  std::memcpy(CMSG_DATA(header), &info, sizeof info);
+}
+
+void put_source(msghdr& message, source_room& room, const ip_address& from) {
+  if (from.is_v4()) {
+    in_pktinfo info{};
+    std::memcpy(&info.ipi_spec_dst, from.bytes().data(), sizeof info.ipi_spec_dst);
+    put_source(message, room, IPPROTO_IP, IP_PKTINFO, info);
+  } else {
+    in6_pktinfo info{};
+    std::memcpy(&info.ipi6_addr, from.bytes().data(), sizeof info.ipi6_addr);
+    info.ipi6_ifindex = from.scope_id();
+    put_source(message, room, IPPROTO_IPV6, IPV6_PKTINFO, info);
   }
 }
 
@@ -88,6 +125,8 @@ result<void> datagram_socket::ask_for_details(const endpoint& local) {
   const int on = 1;
   const bool v6 = view().family == AF_INET6;
   if (sys().setsockopt(fd(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) != 0)
+    return failure{from_errno(errno)};
+  if (v6 && sys().setsockopt(fd(), IPPROTO_IP, IP_PKTINFO, &on, sizeof on) != 0) // of IPv4 it tells broadcasts
     return failure{from_errno(errno)};
   tells_destination_ = true;
   return {};
@@ -159,7 +198,7 @@ result<received_datagram> datagram_socket::receive(std::span<std::byte> buffer) 
   const auto full = static_cast<std::size_t>(size);
   received_datagram datagram{std::min(full, buffer.size()), full, full > buffer.size(), std::move(*sender), **here};
   if (tells_destination_)
-    take_details(message, datagram);
+    take_details(message, view().family == AF_INET6, datagram);
   return datagram;
 }
 
@@ -185,10 +224,16 @@ result<std::size_t> datagram_socket::send(std::span<const outgoing_datagram> mes
   std::array<mmsghdr, sent_at_once_max> headers;
   std::array<iovec, sent_at_once_max> parts;
   std::array<socket_address, sent_at_once_max> addresses;
+  std::array<source_room, sent_at_once_max> sources;
   std::size_t count = 0;
-  for (const auto& [payload, to] : messages.first(std::min(messages.size(), sent_at_once_max))) {
+  for (const auto& [payload, to, from] : messages.first(std::min(messages.size(), sent_at_once_max))) {
     if (to != nullptr && to->transport() != transport())
       break; // its turn to be refused comes
+    const auto says_source = needs_source(from);
+    if (!says_source && count == 0)
+      return failure{says_source.error()};
+    if (!says_source)
+      break;
     parts[count] = {const_cast<std::byte*>(payload.data()), payload.size()};
     headers[count] = {};
     auto& header = headers[count].msg_hdr;
@@ -199,9 +244,11 @@ result<std::size_t> datagram_socket::send(std::span<const outgoing_datagram> mes
       header.msg_name = addresses[count].data();
       header.msg_namelen = addresses[count].size;
     }
+    if (*says_source)
+      put_source(header, sources[count], *from);
     ++count;
   }
-  if (count < 2) {
+  if (count == 0 || (count == 1 && headers[0].msg_hdr.msg_control == nullptr)) {
     const auto sent = send(messages.front().payload, messages.front().to);
     return sent ? result<std::size_t>{1} : failure{sent.error()};
   }
@@ -210,6 +257,22 @@ result<std::size_t> datagram_socket::send(std::span<const outgoing_datagram> mes
   if (sent < 0)
     return failure{from_errno(errno)};
   return static_cast<std::size_t>(sent);
+}
+
+/// Whether the kernel has to be told of `from`: not on a socket that has only that address.
+result<bool> datagram_socket::needs_source(const ip_address* from) {
+  if (from == nullptr || from->is_unspecified())
+    return false;
+  if (transport() != net::transport::udp || from->is_v4() != (view().family == AF_INET))
+    return failure{errc::invalid_argument};
+  if (tells_destination_)
+    return true;
+  const auto here = bound();
+  if (!here)
+    return failure{here.error()};
+  if ((**here).ip() != *from)
+    return failure{errc::invalid_argument};
+  return false;
 }
 
 /// Where the socket is bound. Asked again as long as it has no port yet.

@@ -17,11 +17,18 @@ struct received_datagram {
   endpoint from;         ///< Unnamed if a Unix sender has no name.
   endpoint to;           ///< The address it was sent to, a group for multicast (IP_PKTINFO, IPV6_RECVPKTINFO), with our
                          ///< port; the local endpoint where the kernel does not tell.
+  bool to_many = false;  ///< `to` is a group or a broadcast address, from which no answer may come.
 };
+
+/// From which address to answer what was sent `to` there; none: the kernel chooses, of its unicast addresses.
+inline std::optional<ip_address> answer_address(const endpoint& to, bool to_many) noexcept {
+  return to.transport() == transport::udp && !to_many ? std::optional{to.ip()} : std::nullopt;
+}
 
 struct outgoing_datagram {
   std::span<const std::byte> payload;
-  const endpoint* to = nullptr; ///< Null: the connected peer.
+  const endpoint* to = nullptr;     ///< Null: the connected peer.
+  const ip_address* from = nullptr; ///< One of our addresses; null or unspecified: the kernel chooses. UDP only.
 };
 
 /// Whole messages, in no order that the network promises. 0 bytes are an empty message, not an end.
@@ -64,14 +71,16 @@ class datagram_socket : public socket {
   /// was not sent.
   result<std::size_t> send(std::span<const std::byte> payload, const endpoint* to);
 
-  /// The same with several at once. Returns how many went, at least one; otherwise what is wrong with the first. At
-  /// most `sent_at_once_max` are looked at.
+  /// The same with several at once. Returns how many went, at least one; otherwise what is wrong with the first, also:
+  /// `invalid_argument`: its `from` is of another family than the socket, or not the one address that this is bound to;
+  /// that or `network_unreachable`: it is not ours. At most `sent_at_once_max` are looked at.
   result<std::size_t> send(std::span<const outgoing_datagram> messages);
   static constexpr std::size_t sent_at_once_max = 16;
 
  private:
   explicit datagram_socket(socket&& opened) noexcept : socket(std::move(opened)) {}
   result<void> ask_for_details(const endpoint& local);
+  result<bool> needs_source(const ip_address* from);
   result<const endpoint*> bound();
 
   bool tells_destination_ = false; // with each message; otherwise it is `bound_`

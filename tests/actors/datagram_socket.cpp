@@ -1,7 +1,11 @@
 // Datagram sockets: what is sent has an outcome, what comes is told, and each ends as it should.
 #include "support/actor_world.hpp"
 
+#include <poll.h>
+
+#include <array>
 #include <optional>
+#include <thread>
 
 using namespace actnet;
 using namespace actnet::test;
@@ -58,6 +62,59 @@ TEST_CASE("datagrams go out and come in, empty ones too", "[datagram]") {
   CHECK(info.received == 2);
   CHECK(info.received_bytes == 6);
   CHECK(info.queued_bytes == 0);
+}
+
+namespace {
+
+/// Answers in the way that the question names.
+class answerer : public handler {
+ public:
+  answerer(caf::actor_config& cfg, datagram_socket s) : handler(cfg), socket_(std::move(s)) {}
+
+  caf::behavior make_behavior() override {
+    return {[this](const datagram::received& r) {
+              const datagram::send answer{r.payload, r.from, 0, r.answer_from()};
+              const auto way = r.payload.view();
+              if (way == "by handle")
+                socket_.answer(r, r.payload);
+              else if (way == "by message")
+                send(socket_.actor(), answer);
+              else if (way == "by request")
+                socket_.request(this, answer).then([](const datagram::sent&) {});
+              else
+                std::thread{[&] { socket_.answer(r, r.payload); }}.join();
+            },
+            [](const datagram::sent&) {}};
+  }
+
+ private:
+  datagram_socket socket_;
+};
+
+} // namespace
+
+TEST_CASE("an answer by handle, by message, by request and from another thread comes from where was asked",
+          "[datagram]") {
+  actor_world world;
+  const auto log = make_journal();
+  const auto owner = world.spawn(log);
+  datagram_socket it;
+  world.in(owner, [&](probe& self) { it = self.bind("udp://0.0.0.0:0").with<answerer>(); });
+  log->expect_like("bound");
+  const auto port = world.ask<datagram::info>(it, datagram::get_info{}).first->local.port();
+  for (const std::uint8_t last : {std::uint8_t{1}, std::uint8_t{2}}) {
+    auto asker = *net::datagram_socket::open(net::endpoint::udp(net::ip_address::loopback_v4(), 0), {});
+    REQUIRE(asker.connect(net::endpoint::udp(net::ip_address::v4(127, 0, 0, last), port))); // and hears nobody else
+    for (const std::string_view way : {"by handle", "by message", "by request", "by another thread"}) {
+      CAPTURE(last, way);
+      REQUIRE(asker.send(std::as_bytes(std::span{way}), nullptr));
+      pollfd waiting{asker.fd(), POLLIN, 0};
+      REQUIRE(::poll(&waiting, 1, 10'000) == 1);
+      std::array<std::byte, 100> buffer;
+      CHECK(asker.receive(buffer)->size == way.size());
+    }
+  }
+  it.close();
 }
 
 TEST_CASE("a datagram larger than a read comes cut and marked, an empty one and one that just fits come whole",

@@ -84,7 +84,7 @@ auto samples() {
                     datagram::get_info{},
                     datagram::sent{8, failure},
                     datagrams,
-                    datagram::received{payload, there, there, true},
+                    datagram::received{payload, there, there, true, true},
                     datagram::writable{},
                     datagram::closed{close_reason::error, failure},
                     listening{here},
@@ -160,6 +160,8 @@ TEST_CASE("what travels arrives with every field", "[messages]") {
   const auto send = there_and_back(system, datagram::send{{}, std::nullopt, 1});
   CHECK_FALSE(send.to);
   CHECK(there_and_back(system, datagram::send{{}, there, 1}).to == there);
+  CHECK_FALSE(there_and_back(system, datagram::send{{}, there, 1}).from);
+  CHECK(there_and_back(system, datagram::send{{}, there, 1, there.ip()}).from == there.ip());
   const auto options = there_and_back(system, stream::set_options{{{net::no_delay{true}, net::send_buffer{4'711}}}});
   REQUIRE(options.options.list.size() == 2);
   CHECK(std::get<net::no_delay>(options.options.list[0]).on);

@@ -5,6 +5,7 @@
 #include "support/scratch_folder.hpp"
 
 #include "actnet/actors/blocking/blocking.hpp"
+#include "actnet/actors/blocking/gudp.hpp"
 
 #include <unistd.h>
 
@@ -349,4 +350,32 @@ TEST_CASE("datagrams: connect, write and read, send_to and receive_from") {
   CHECK(code_of(one.read(32)) == errc::closed);
   CHECK(code_of(one.write("x")) == errc::closed);
   CHECK(code_of(udp_socket::bind(world.system(), other.local_endpoint())) == errc::address_in_use);
+}
+
+TEST_CASE("a socket on all addresses answers from the one that was asked") {
+  actor_world world;
+  auto server = udp_socket::bind(world.system(), "0.0.0.0:0").get();
+  const auto asked = net::endpoint::udp(net::ip_address::v4(127, 0, 0, 2), server.local_endpoint().port());
+  auto client = udp_socket::bind(world.system(), "127.0.0.1:0").get();
+  CHECK(client.connect(asked).has_value()); // and hears nobody else
+  CHECK(client.write("question").has_value());
+  const auto got = server.receive_from().get();
+  CHECK(got.to == asked);
+  CHECK(server.send_to("answer", got.from).has_value());
+  CHECK(server.send_file(ACTNET_SOURCE_DIR "/.clang-format", got.from).has_value());
+  CHECK(text(client.read(32, 10s)) == "answer");
+  CHECK(client.read(4'096, 10s).get().size() > 0);
+
+  gudp::server conversation{world.system()};
+  REQUIRE(conversation.listen("0.0.0.0:0").has_value());
+  const auto there = net::endpoint::udp(asked.ip(), static_cast<std::uint16_t>(conversation.listened_port()));
+  std::thread serving{[&] {
+    (void)conversation.run([](gudp::conn& peers) {
+      if (auto some = peers.recv())
+        (void)peers.send_to(some->payload, some->from);
+    });
+  }};
+  CHECK(text(gudp::send_recv_with_timeout(world.system(), there, "by gudp", 1'024, 10s)) == "by gudp");
+  conversation.stop();
+  serving.join();
 }

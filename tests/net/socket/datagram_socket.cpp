@@ -66,6 +66,92 @@ TEST_CASE("a datagram says to which of our addresses it was sent", "[datagram]")
   }
 }
 
+TEST_CASE("an answer comes from the address that was asked", "[datagram]") {
+  baseline before;
+  for (const auto& ip : loopbacks()) {
+    CAPTURE(ip.to_string());
+    auto any = udp_on(ip.is_v4() ? ip_address::any_v4() : ip_address::any_v6());
+    const auto port = any.local_endpoint()->port();
+    std::vector<ip_address> asked{ip_address::v4(127, 0, 0, 1), ip_address::v4(127, 0, 0, 2)};
+    if (ip.is_v6())
+      asked = {ip, *ip_address::parse("::ffff:127.0.0.2"), *ip_address::parse("::ffff:127.0.0.3")};
+    for (const auto& here : asked) {
+      CAPTURE(here.to_string());
+      auto asker = udp_on(here.is_v4() || here == ip ? ip : ip_address::any_v6());
+      const auto to = endpoint::udp(here, port);
+      REQUIRE(asker.send(as_bytes("question"), &to));
+      const auto question = next(any);
+      CHECK(question.to == to);
+      CHECK_FALSE(question.to_many);
+      const auto from = answer_address(question.to, question.to_many);
+      REQUIRE(from == here);
+      const outgoing_datagram one{as_bytes("answer"), &question.from, &*from};
+      const outgoing_datagram plain{as_bytes("plain"), &question.from};
+      const std::array several{one, plain, one};
+      CHECK(*any.send(std::span{&one, 1}) == 1);
+      CHECK(*any.send(several) == 3);
+      CHECK(next(asker).from == to);
+      CHECK(next(asker).from == to);
+      CHECK(text_of(next(asker)) == "plain");
+      CHECK(next(asker).from == to);
+    }
+  }
+}
+
+TEST_CASE("a datagram comes from no address that is not its socket's own", "[datagram]") {
+  baseline before;
+  auto any = udp_on(ip_address::any_v4());
+  auto one = udp_on(ip_address::loopback_v4());
+  auto local = datagrams_on(endpoint::unix_datagram(""));
+  const auto to = *one.local_endpoint();
+  const auto name = *local.local_endpoint();
+  const auto outcome = [](datagram_socket& s, const endpoint& whom, const ip_address& from) {
+    const outgoing_datagram refused{as_bytes("refused"), &whom, &from};
+    const outgoing_datagram taken{as_bytes("taken"), &whom};
+    const std::array both{taken, refused};
+    CHECK(*s.send(both) == 1);
+    return s.send(std::span{&refused, 1}).error();
+  };
+  CHECK(outcome(any, to, ip_address::v4(192, 0, 2, 1)) == errc::network_unreachable); // as Linux says of IPv4
+  CHECK(outcome(any, to, ip_address::loopback_v6()) == errc::invalid_argument);
+  CHECK(outcome(one, to, ip_address::v4(127, 0, 0, 2)) == errc::invalid_argument);
+  CHECK(outcome(local, name, ip_address::loopback_v4()) == errc::invalid_argument);
+  const auto own = ip_address::loopback_v4();
+  const outgoing_datagram fine{as_bytes("fine"), &to, &own};
+  CHECK(*one.send(std::span{&fine, 1}) == 1);
+  const auto unspecified = ip_address::any_v4();
+  const outgoing_datagram chosen{as_bytes("chosen"), &to, &unspecified};
+  CHECK(*any.send(std::span{&chosen, 1}) == 1);
+}
+
+TEST_CASE("what was sent to everybody or to a group is not answered from there", "[datagram]") {
+  baseline before;
+  const interface_index lo{::if_nametoindex("lo")};
+  const auto dual = loopbacks().size() > 1;
+  for (const auto& any : {ip_address::any_v4(), ip_address::any_v6()}) {
+    if (any.is_v6() && !dual)
+      continue;
+    auto s = udp_on(any);
+    auto asker = udp_on(ip_address::loopback_v4());
+    REQUIRE(asker.set(broadcast{}));
+    REQUIRE(asker.set(multicast_interface{lo}));
+    std::vector<ip_address> many{ip_address::v4(127, 255, 255, 255)};
+    if (any.is_v4()) {
+      many.push_back(ip_address::v4(239, 255, 77, 9));
+      REQUIRE(s.set(join_group{many.back(), lo}));
+    }
+    for (const auto& ip : many) {
+      CAPTURE(ip.to_string());
+      const auto to = endpoint::udp(ip, s.local_endpoint()->port());
+      REQUIRE(asker.send(as_bytes("anybody?"), &to));
+      const auto question = next(s);
+      CHECK(question.to.ip().unmapped() == ip);
+      CHECK(question.to_many);
+      CHECK_FALSE(answer_address(question.to, question.to_many));
+    }
+  }
+}
+
 TEST_CASE("an empty datagram is a message, not an end", "[datagram]") {
   baseline before;
   auto a = udp_on(ip_address::loopback_v4());
