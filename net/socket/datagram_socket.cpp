@@ -95,6 +95,10 @@ result<datagram_socket> datagram_socket::open(const endpoint& local, std::span<c
   if (!opened)
     return failure{opened.error()};
   datagram_socket s{std::move(*opened)};
+  if (local.transport() == net::transport::udp && (local.ip().is_unspecified() || local.ip().is_multicast()))
+    // A kernel that is too old to have it for IPv6 is no reason to fail.
+    if (auto done = s.set(multicast_all{false}); !done && done.error() != errc::not_supported)
+      return failure{done.error()};
   if (auto done = s.set_all(options); !done)
     return failure{done.error()};
   if (auto done = s.ask_for_details(local); !done)

@@ -36,9 +36,9 @@ class datagram_socket : public socket {
  public:
   datagram_socket() noexcept = default;
 
-  /// Bound to `local`, port 0 and an unnamed Unix endpoint as the kernel chooses; the options are set before. A Unix
-  /// path is unlinked on close; one that nobody answers on any more is taken over. `path_mode`: who may send to it;
-  /// none: as the umask says.
+  /// Bound to `local`, port 0 and an unnamed Unix endpoint as the kernel chooses; the options are set before. Only
+  /// groups that it joins are heard (`multicast_all`). A Unix path is unlinked on close; one that nobody answers on any
+  /// more is taken over. `path_mode`: who may send to it; none: as the umask says.
   static result<datagram_socket> open(const endpoint& local, std::span<const socket_option> options,
                                       std::optional<mode_t> path_mode = std::nullopt);
 

@@ -97,6 +97,9 @@ found_place place_of(const socket_view& s, const multicast_time_to_live&) {
 found_place place_of(const socket_view& s, const multicast_loop&) {
   return if_udp(s, {IPPROTO_IP, IP_MULTICAST_LOOP}, {IPPROTO_IPV6, IPV6_MULTICAST_LOOP});
 }
+found_place place_of(const socket_view& s, const multicast_all&) {
+  return if_udp(s, {IPPROTO_IP, IP_MULTICAST_ALL}, {IPPROTO_IPV6, IPV6_MULTICAST_ALL});
+}
 found_place place_of(const socket_view& s, const multicast_interface&) {
   return if_udp(s, {IPPROTO_IP, IP_MULTICAST_IF}, {IPPROTO_IPV6, IPV6_MULTICAST_IF});
 }
@@ -210,6 +213,10 @@ result<void> write_option(const socket_view& s, const Option& option) requires r
 }
 { return write_int(s, option, option.on, 0, 1); }
 
+result<void> write_option(const socket_view& s, const multicast_all& option) {
+  return write_for_both_families(s, option, option.on, 0, {IPPROTO_IP, IP_MULTICAST_ALL});
+}
+
 result<void> write_option(const socket_view& s, const keep_alive& option) {
   struct {
     long long value;
@@ -306,6 +313,10 @@ result<void> read_option(const socket_view& socket, broadcast& option) {
   return read_switch(socket, option);
 }
 result<void> read_option(const socket_view& socket, multicast_loop& option) {
+  return read_switch(socket, option);
+}
+
+result<void> read_option(const socket_view& socket, multicast_all& option) {
   return read_switch(socket, option);
 }
 

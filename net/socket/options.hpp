@@ -136,6 +136,14 @@ struct multicast_loop {
   bool operator==(const multicast_loop&) const = default;
 };
 
+/// Hear every group that any socket of this machine has joined, not only one's own (IP_MULTICAST_ALL, ip(7);
+/// IPV6_MULTICAST_ALL, Linux 4.20; of an IPv6 socket both). UDP only. Off for a socket that we open, unlike the
+/// kernel's default.
+struct multicast_all {
+  bool on = true;
+  bool operator==(const multicast_all&) const = default;
+};
+
 /// Where multicast packets leave (IP_MULTICAST_IF, IPV6_MULTICAST_IF). UDP only. Linux reads an IPv4 choice back only
 /// if it was an address; an index reads as empty.
 struct multicast_interface {
@@ -143,9 +151,10 @@ struct multicast_interface {
   bool operator==(const multicast_interface&) const = default;
 };
 
-using socket_option = std::variant<no_delay, keep_alive, linger, send_buffer, receive_buffer, time_to_live, v6_only,
-                                   reuse_address, reuse_port, broadcast, user_timeout, type_of_service, join_group,
-                                   leave_group, multicast_time_to_live, multicast_loop, multicast_interface>;
+using socket_option =
+    std::variant<no_delay, keep_alive, linger, send_buffer, receive_buffer, time_to_live, v6_only, reuse_address,
+                 reuse_port, broadcast, user_timeout, type_of_service, join_group, leave_group, multicast_time_to_live,
+                 multicast_loop, multicast_all, multicast_interface>;
 
 /// A descriptor, which it does not own, and what decides the options it understands.
 struct socket_view {
@@ -175,6 +184,7 @@ result<void> read_option(const socket_view& socket, user_timeout& option);
 result<void> read_option(const socket_view& socket, type_of_service& option);
 result<void> read_option(const socket_view& socket, multicast_time_to_live& option);
 result<void> read_option(const socket_view& socket, multicast_loop& option);
+result<void> read_option(const socket_view& socket, multicast_all& option);
 result<void> read_option(const socket_view& socket, multicast_interface& option);
 
 } // namespace actnet::net

@@ -152,6 +152,37 @@ TEST_CASE("what was sent to everybody or to a group is not answered from there",
   }
 }
 
+TEST_CASE("only groups that the socket has joined itself are heard, unless it wants all", "[datagram]") {
+  baseline before;
+  const interface_index lo{::if_nametoindex("lo")};
+  for (const auto& ip : loopbacks()) {
+    CAPTURE(ip.to_string());
+    const auto group = *ip_address::parse(ip.is_v4() ? "239.255.77.8" : "ff02::4d:8%lo");
+    const auto any = ip.is_v4() ? ip_address::any_v4() : ip_address::any_v6();
+    auto member = udp_on(any);
+    REQUIRE(member.set(join_group{group, lo}));
+    auto stranger = udp_on(any);
+    const socket_option all = multicast_all{};
+    auto curious = datagrams_on(endpoint::udp(any, 0), std::span{&all, 1});
+    auto sender = udp_on(ip);
+    REQUIRE(sender.set(multicast_interface{lo}));
+    const auto send = [&](const ip_address& where, const datagram_socket& to, std::string_view text) {
+      const auto there = endpoint::udp(where, to.local_endpoint()->port());
+      return sender.send(as_bytes(text), &there);
+    };
+    const auto sent = send(group, stranger, "group");
+    if (ip.is_v6() && !sent && sent.error() == errc::network_unreachable)
+      continue; // Few machines have a route for IPv6 groups on the loopback interface.
+    REQUIRE(sent);
+    REQUIRE(send(ip, stranger, "direct"));
+    CHECK(text_of(next(stranger)) == "direct");
+    REQUIRE(send(group, curious, "group"));
+    CHECK(text_of(next(curious)) == "group");
+    CHECK_FALSE(stranger.get<multicast_all>()->on);
+    CHECK(curious.get<multicast_all>()->on);
+  }
+}
+
 TEST_CASE("an empty datagram is a message, not an end", "[datagram]") {
   baseline before;
   auto a = udp_on(ip_address::loopback_v4());

@@ -97,6 +97,7 @@ TEST_CASE("every UDP option is set and read back", "[options]") {
     auto s = datagrams_on(endpoint::udp(ip, 0));
     check_switch<broadcast>(s);
     check_switch<multicast_loop>(s);
+    check_switch<multicast_all>(s);
     check_switch<reuse_address>(s);
     check_round_trip(s, multicast_time_to_live{0});
     check_round_trip(s, multicast_time_to_live{255});
@@ -157,6 +158,7 @@ TEST_CASE("an option of another kind of socket is not supported, never ignored",
 
   check_not_for<broadcast>(tcp);
   check_not_for<multicast_loop>(tcp);
+  check_not_for<multicast_all>(tcp);
   check_not_for<multicast_time_to_live>(tcp);
   CHECK(tcp.set(multicast_interface{}).error() == errc::not_supported);
   CHECK(tcp.get<multicast_interface>().error() == errc::not_supported);
