@@ -205,6 +205,27 @@ TEST_CASE("one who always has a datagram to send leaves the others their turn", 
   CHECK(d.outcomes.size() < 10'000);
 }
 
+TEST_CASE("one to whom datagrams never cease to come leaves the others their turn", "[backend]") {
+  fixture f;
+  datagram_recorder d(f);
+  auto [ours, theirs] = stream_pair();
+  stream_recorder calm(f, std::move(ours));
+  udp_peer sender;
+  const auto send = [&] { sender.send_to(d.port(), "x"); };
+  for (int i = 0; i < 100; ++i)
+    send();
+  d.hook = [&](std::string_view what) {
+    if (what == "datagram" && d.received.size() < 100'000 && calm.received.empty())
+      send();
+  };
+  f.io->start_reading(d.which);
+  calm.read();
+  theirs.send_all("x");
+  CHECK(f.until([&] { return !calm.received.empty(); }));
+  CHECK(d.received.size() < 1'000);
+  CHECK(f.until([&] { return d.received.size() >= 100; }));
+}
+
 TEST_CASE("a datagram socket can be closed from within each of its completions", "[backend]") {
   const baseline before;
   fixture f;
