@@ -165,6 +165,31 @@ TEST_CASE("of a UDP burst beyond the receive buffer each datagram is either deli
   CHECK(info.received + info.dropped == burst + 1);
 }
 
+TEST_CASE("empty datagrams that nobody lets go of stop reading at the credit", "[datagram]") {
+  constexpr std::uint64_t burst = 2'000;
+  bind_options options;
+  options.read_credit_bytes = 16'384;
+  datagram_socket_stage s{datagram_carrier::udp, options};
+  s.world.in(s.owner, [](probe& self) { self.keeps = true; });
+  udp_peer far;
+  for (std::uint64_t i = 0; i < burst; ++i)
+    far.send_to(s.address, "");
+  REQUIRE(eventually([&] { return s.info().credit_outstanding >= options.read_credit_bytes; }));
+  s.world.settle();
+  const auto held = s.info();
+  CHECK(held.received <= options.read_credit_bytes / net::block::overhead_bytes);
+  CHECK(held.credit_outstanding < 2 * options.read_credit_bytes);
+  s.world.in(s.owner, [](probe& self) {
+    self.keeps = false;
+    self.kept.clear();
+  });
+  REQUIRE(eventually([&] { // each of them was told, or found no room in the kernel
+    const auto now = s.info();
+    return now.received + now.dropped == burst;
+  }));
+  CHECK(s.info().credit_outstanding == 0);
+}
+
 TEST_CASE("sends as requests are answered, with the error if there is one", "[datagram]") {
   datagram_socket_stage s;
   datagram_peer far{s.over};
