@@ -47,7 +47,7 @@ constexpr std::uint32_t largest = 1024 * 1024 * 1024;
 // In the order of the enumerators.
 constexpr std::string_view log_levels[]{"debug", "info", "warning", "error", "off"};
 constexpr std::string_view shards[]{"round_robin", "reuse_port"};
-constexpr std::string_view slow_peers[]{"refuse", "close"};
+constexpr std::string_view slow_peers[]{"usual", "pause", "refuse", "close"};
 constexpr std::string_view v6_only_words[]{"system", "on", "off"};
 
 constexpr time_key timeout(void (*where)(settings&, milliseconds)) {

@@ -75,7 +75,6 @@ struct connection_actor::outgoing final : net::write_item {
   write_waiter* waiter = nullptr; // is told in place of a sender
   std::uint32_t owner = no_owner; // the owner of that number is the sender: the usual case, without a reference
   bool full = false;              // found no room: only its refusal is queued
-  bool is_write = false;          // of bytes, which a codec makes a frame of
 };
 
 connection_actor::connection_actor(caf::actor_config& cfg, loop_host& home, connection_birth birth)
@@ -131,7 +130,7 @@ void connection_actor::write(net::bytes&& payload, std::uint64_t token, caf::abs
     set_sender(*item, sender);
   else if (sender)
     item->sender = caf::strong_actor_ptr{sender->ctrl()};
-  if (here ? stream_.reserve_here(payload.size()) : stream_.reserve(payload.size()))
+  if (here ? stream_.reserve_here(payload.size(), true) : stream_.reserve(payload.size(), true))
     item->payload = std::move(payload);
   else
     item->full = true;
@@ -139,13 +138,22 @@ void connection_actor::write(net::bytes&& payload, std::uint64_t token, caf::abs
     queue(item);
     return;
   }
+  post(item);
+}
+
+/// From another thread.
+void connection_actor::post(outgoing* item) {
   intrusive_ptr_add_ref(ctrl());
   if (home().loop().post(&run_queue, this, item))
     return;
-  if (item->sender) // the loop has ended; the outcome comes from this thread
-    item->sender->enqueue(caf::make_mailbox_element(caf::strong_actor_ptr{ctrl()}, caf::make_message_id(), {},
-                                                    stream::written{token, 0, make_error(errc::shutting_down)}),
-                          nullptr);
+  if (item->sender) { // the loop has ended; the outcome comes from this thread
+    auto cause = make_error(errc::shutting_down);
+    if (item->request.is_request())
+      item->sender->enqueue(ctrl(), item->request.response_id(), caf::make_message(std::move(cause)), nullptr);
+    else
+      item->sender->enqueue(ctrl(), caf::make_message_id(),
+                            caf::make_message(stream::written{item->token, 0, std::move(cause)}), nullptr);
+  }
   delete item;
   intrusive_ptr_release(ctrl());
 }
@@ -208,7 +216,7 @@ void connection_actor::queue(outgoing* item, write_waiter& who) noexcept {
 void connection_actor::write(net::bytes payload, write_waiter& who, bool is_mark) {
   auto item = new outgoing;
   item->is_write = !is_mark;
-  item->full = !stream_.reserve_here(payload.size());
+  item->full = !stream_.reserve_here(payload.size(), item->is_write);
   item->payload = std::move(payload);
   queue(item, who);
 }
@@ -238,6 +246,56 @@ void connection_actor::forget(write_waiter& who) noexcept {
   static_cast<outgoing*>(std::exchange(who.item_, nullptr))->waiter = nullptr;
 }
 
+namespace {
+
+/// A command whose outcome is `stream::written`, and what it takes in memory on its way to the loop.
+struct written_order {
+  std::size_t room_bytes = 0; // 0: it is another
+  std::uint64_t token = 0;
+  bool is_write = false;
+
+  explicit written_order(const caf::mailbox_element& command) {
+    const auto& content = command.content();
+    if (content.size() != 1 || command.mid.is_response())
+      return;
+    const auto is = [this](std::uint64_t its_token, std::size_t bytes) {
+      token = its_token;
+      room_bytes = bytes + net::connection::item_overhead_bytes;
+    };
+    if (content.match_elements<stream::write>()) {
+      const auto& order = content.get_as<stream::write>(0);
+      is(order.token, order.payload.size());
+      is_write = true;
+    } else if (content.match_elements<stream::write_file>()) {
+      const auto& order = content.get_as<stream::write_file>(0);
+      is(order.token, order.path.size());
+    } else if (content.match_elements<stream::flush>()) {
+      is(content.get_as<stream::flush>(0).token, 0);
+    }
+  }
+};
+
+} // namespace
+
+/// It takes room in the queue only when the loop has it: what waits before it there may be a `finish`.
+bool connection_actor::admit(caf::mailbox_element& command) {
+  const written_order order{command};
+  if (order.room_bytes == 0 || on_the_way_.take(order.room_bytes, stream_.options().write_high_bytes))
+    return true;
+  auto refusal = new outgoing;
+  refusal->sender = std::move(command.sender);
+  refusal->request = command.mid;
+  refusal->token = order.token;
+  refusal->is_write = order.is_write;
+  refusal->full = true;
+  post(refusal);
+  return false;
+}
+
+void connection_actor::take_in(const caf::mailbox_element& command) noexcept {
+  on_the_way_.give_back(written_order{command}.room_bytes);
+}
+
 bool connection_actor::note(caf::mailbox_element& command) {
   auto& content = command.content();
   if (content.size() != 1 || command.mid.is_response())
@@ -253,7 +311,7 @@ bool connection_actor::note(caf::mailbox_element& command) {
     auto& order = content.get_as<stream::write>(0);
     item->is_write = true;
     item->token = order.token;
-    if (stream_.reserve_here(order.payload.size()))
+    if (stream_.reserve_here(order.payload.size(), true))
       item->payload = order.payload;
     else
       item->full = true;

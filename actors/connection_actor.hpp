@@ -102,6 +102,8 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   caf::strong_actor_ptr owner() const override { return owner_; }
   void begin() override;
   void cannot_begin(const caf::error& cause) override;
+  bool admit(caf::mailbox_element& command) override;
+  void take_in(const caf::mailbox_element& command) noexcept override;
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;
@@ -121,6 +123,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
 
   void set_sender(outgoing& item, caf::abstract_actor* sender) noexcept;
   caf::strong_actor_ptr sender_of(outgoing& item);
+  void post(outgoing* item);
   void queue(outgoing* item) noexcept;
   void queue(outgoing* item, write_waiter& who) noexcept;
   bool take_pull(caf::mailbox_element& command);
@@ -136,6 +139,7 @@ class connection_actor final : public lean_actor, private net::connection_owner 
   std::vector<caf::strong_actor_ptr> former_owners_; // what they wrote may still be queued
   caf::abstract_actor* direct_sender_ = nullptr;     // in the turn in which it wrote; the host keeps it that long
   net::connection stream_;
+  net::write_room on_the_way_; // what writes take that come as messages of other threads, until the loop has them
   net::endpoint peer_;
   std::shared_ptr<connection_slot> slot_;
   std::uint64_t ends_told_ = 0;                // by request; the number of the one whose answer counts

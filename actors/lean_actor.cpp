@@ -68,6 +68,8 @@ void lean_actor::enqueue(caf::mailbox_element_ptr message, caf::execution_unit*)
     arrive(std::move(message));
     return;
   }
+  if (!admit(*message))
+    return;
   intrusive_ptr_add_ref(ctrl());
   auto raw = message.release();
   if (home_->loop().post(&run_arrive, this, raw))
@@ -84,7 +86,9 @@ void lean_actor::enqueue(caf::mailbox_element_ptr message, caf::execution_unit*)
 
 void lean_actor::run_arrive(void* self, void* message) noexcept {
   auto& me = *static_cast<lean_actor*>(self);
-  me.arrive(caf::mailbox_element_ptr{static_cast<caf::mailbox_element*>(message)});
+  caf::mailbox_element_ptr command{static_cast<caf::mailbox_element*>(message)};
+  me.take_in(*command);
+  me.arrive(std::move(command));
   if (me.ended_)
     me.keep_for_this_turn();
   intrusive_ptr_release(me.ctrl());

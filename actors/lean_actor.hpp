@@ -44,6 +44,12 @@ class lean_actor : public caf::monitorable_actor, private net::deferred {
   /// In place of `begin`, in the thread that called `start`, when the loop has ended: tells whom it would have told.
   virtual void cannot_begin(const caf::error& cause) = 0;
 
+  /// In another thread than the loop's, before a command travels there: takes room for it. False: there is none;
+  /// whoever sent it gets its outcome, and it is dropped here. Each that travels is taken in, in the loop's thread,
+  /// before anything else is done with it.
+  virtual bool admit(caf::mailbox_element&) { return true; }
+  virtual void take_in(const caf::mailbox_element&) noexcept {}
+
   /// Gets a command at once, in the loop's thread but inside somebody else's turn: it may only note what is asked.
   /// Returns false to get it through `on_message` at the end of the turn.
   virtual bool note(caf::mailbox_element& command) = 0;

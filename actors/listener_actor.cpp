@@ -248,6 +248,8 @@ void listener_actor::open_here(loop_host& home, const std::shared_ptr<listener_p
   auto peer = connection.peer;
   auto options = plan->options.connection;
   options.handshake_deadline = std::chrono::milliseconds{plan->handshake_deadline.load()};
+  if (options.when_slow == slow_peer::usual && plan->make_handler)
+    options.when_slow = slow_peer::pause;
   const auto opened =
       open_connection(home, {std::move(connection.socket), std::move(connection.peer), options, std::move(slot)},
                       plan->make_handler, nullptr);

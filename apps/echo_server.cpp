@@ -114,7 +114,6 @@ int main(int argc, char** argv) {
       options.connection.idle_timeout = std::chrono::seconds{*idle_seconds};
     options.connection.allow_half_open = true;
     actnet::make_room_for_all_credit(options.connection, options.connection);
-    options.connection.when_slow = actnet::slow_peer::close; // never a gap in what is sent back
   };
   const auto open_all = [&](actnet::main_actor& self) {
     for (const auto& each : where)

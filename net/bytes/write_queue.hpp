@@ -30,10 +30,12 @@ struct write_item {
   write_item& operator=(const write_item&) = delete;
 
   bytes payload;
+  bytes held;                        ///< The received bytes that the payload was made of: their credit is out so long.
   std::unique_ptr<file_source> file; ///< Of the kind `file`.
   std::uint64_t sent = 0;            ///< How much of payload or file is in the kernel's send buffer.
   write_item* next = nullptr;
   kind what = kind::bytes;
+  bool is_write = false;     ///< Of bytes, perhaps none, of which a frame may be made: even if empty it is no mark.
   bool is_frame = false;     ///< Of use to the peer only as a whole.
   errc refusal = errc::none; ///< Why it never got into the queue; for whoever refused it.
 };

@@ -79,15 +79,15 @@ void connection::begin(bool claimed) noexcept {
 
 // -- operations: take note, and be served at the end of the turn ------------------------------
 
-bool connection::reserve(std::size_t bytes) noexcept {
-  return bytes == 0 ? marks_.take(1, marks_max())
-                    : reserved_.take(bytes + item_overhead_bytes, options_.write_high_bytes);
+bool connection::reserve(std::size_t bytes, bool is_write) noexcept {
+  return bytes == 0 && !is_write ? marks_.take(1, marks_max())
+                                 : reserved_.take(bytes + item_overhead_bytes, room_max());
 }
 
-bool connection::reserve_here(std::size_t bytes) noexcept {
+bool connection::reserve_here(std::size_t bytes, bool is_write) noexcept {
   settle_direct();
-  return bytes == 0 ? marks_.take_here(1, marks_max())
-                    : reserved_.take_here(bytes + item_overhead_bytes, options_.write_high_bytes);
+  return bytes == 0 && !is_write ? marks_.take_here(1, marks_max())
+                                 : reserved_.take_here(bytes + item_overhead_bytes, room_max());
 }
 
 /// An empty item has room of its own: it is of use when the queue is full.
@@ -96,7 +96,7 @@ std::size_t connection::marks_max() const noexcept {
 }
 
 void connection::give_back(const write_item& item) noexcept {
-  if (item.payload.empty())
+  if (item.payload.empty() && !item.is_write)
     marks_.give_back(1);
   else
     reserved_.give_back(item.payload.size() + item_overhead_bytes);
@@ -195,13 +195,14 @@ void connection::push(write_item& item) noexcept {
     last_step_ = loop_.now();
   item.refusal = errc::none; // the item may have been used before
   queue_.push(item);
-  if (queue_.size_bytes() >= options_.write_high_bytes)
+  if (reserved_.taken() >= options_.write_high_bytes)
     passed_high_ = true;
   note();
 }
 
 void connection::refuse(write_item& item, errc cause) noexcept {
   item.payload = {};
+  item.held = {};
   item.refusal = cause;
   item.next = nullptr;
   (first_refused_ ? last_refused_->next : first_refused_) = &item;
@@ -323,7 +324,7 @@ void connection::on_received(bytes&& payload) noexcept {
   }
   payload.charge_to(*credit_);
   owner_.on_received(std::move(payload));
-  if (credit_->outstanding() >= options_.read_credit_bytes) {
+  if (credit_->outstanding() >= options_.read_credit_bytes || is_backed_up()) {
     reading_ = false;
     loop_.io().stop_reading(channel_);
     note();
@@ -543,7 +544,7 @@ void connection::meet_end() noexcept {
     serve_pulls();
     if (has_unread()) {
       const auto unfinished =
-          !demand_->pulling && demand_->reader.frames() && (!paused_ || discard_) && !demand_->frame_waits;
+          !demand_->pulling && demand_->reader.frames() && (delivers() || discard_) && !demand_->frame_waits;
       if (!unfinished)
         return;
       if (!discard_) {
@@ -601,18 +602,20 @@ void connection::advance_close() noexcept {
 }
 
 void connection::tell_writable() noexcept {
-  if (reserved_.taken() > options_.write_low_bytes || refusal() != errc::none ||
-      marks_.taken() > options_.write_low_bytes / item_overhead_bytes)
+  if (reserved_.taken() > options_.write_low_bytes || marks_.taken() > options_.write_low_bytes / item_overhead_bytes)
     return;
   passed_high_ = false;
-  owner_.on_writable();
+  if (options_.when_slow == slow_peer::pause)
+    note(); // what waited here goes on
+  if (refusal() == errc::none)
+    owner_.on_writable();
 }
 
 void connection::update_reading() noexcept {
   const auto ending = state_ == connection_state::closing || state_ == connection_state::draining;
   const auto dropping = discard_ || ending;
   const auto wanted = !read_ended_ && (dropping || (claimed_ && wants_bytes()));
-  const auto frame_waits = demand_ && demand_->frame_waits && claimed_ && !paused_ && !ending; // from before
+  const auto frame_waits = demand_ && demand_->frame_waits && claimed_ && delivers() && !ending; // from before
   auto starves =
       ((wanted && !dropping) || frame_waits) && !pulls() && credit_->outstanding() >= options_.read_credit_bytes;
   if (starves && demand_) { // what waits here is not held by the owner
@@ -704,7 +707,7 @@ time_point connection::next_deadline() const noexcept {
   default:
     if (!claimed_)
       sooner(after(phase_began_, options_.handshake_deadline));
-    else if (!starved_)
+    else if (is_judged_idle())
       sooner(after(last_activity_, options_.idle_timeout));
     if (!queue_.empty())
       sooner(after(last_step_, options_.write_stall));
@@ -777,7 +780,7 @@ void connection::update_timer() noexcept {
 
 void connection::on_timer(time_point now) noexcept {
   const auto over = [now](time_point since, std::chrono::milliseconds timeout) { return after(since, timeout) <= now; };
-  const auto is_idle = [&] { return !starved_ && over(last_activity_, options_.idle_timeout); };
+  const auto is_idle = [&] { return is_judged_idle() && over(last_activity_, options_.idle_timeout); };
   if (is_watched() || is_idle())
     look();
   if (now >= deadline_) {
@@ -799,7 +802,9 @@ void connection::on_timer(time_point now) noexcept {
     else
       abort(close_reason::idle, errc::idle);
   }
-  if (starved_) {
+  if (starved_ && write_stall_judges()) {
+    starved_since_ = now; // what is queued may be what holds it
+  } else if (starved_) {
     if (over(starved_since_, options_.credit_stall_limit)) {
       abort(close_reason::error, errc::credit_stalled);
     } else if (!stall_warned_ && over(starved_since_, options_.credit_stall_warning)) {

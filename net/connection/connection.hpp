@@ -73,10 +73,13 @@ enum class close_reason : std::uint8_t {
 std::string_view to_string(connection_state state) noexcept;
 std::string_view to_string(close_reason reason) noexcept;
 
-/// What to do with a peer that does not take what is written to it.
+/// What to do with a peer that does not take what is written to it. Writes above the high mark are refused, but with
+/// `pause` only above twice that: so there is room for the answers to what came last, in as many parts as they may be.
 enum class slow_peer : std::uint8_t {
-  refuse, ///< Refuse writes above the high mark.
-  close,  ///< Close with `error` and the cause `queue_full`.
+  usual,  ///< `pause` for an accepted connection that its listener makes a handler for, else `refuse`.
+  pause,  ///< Deliver nothing from the high mark of the write queue down to its low one: no more questions, no answers.
+  refuse, ///< Go on reading: for a handler that writes without being asked.
+  close,  ///< Close with `error` and the cause `queue_full` when a write is refused.
 };
 
 /// A time of zero turns the timeout off. A peer goes forward when its kernel acknowledges bytes (TCP) or it reads some
@@ -94,7 +97,7 @@ struct connection_options {
   std::chrono::milliseconds credit_stall_limit{60'000};
   bool allow_half_open = false;
   bool on_demand = false; ///< Begins with reading on demand: nothing is delivered until `resume_reading`.
-  slow_peer when_slow = slow_peer::refuse;
+  slow_peer when_slow = slow_peer::usual;
 
   bool operator==(const connection_options&) const = default;
 };
@@ -157,11 +160,11 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   static constexpr std::size_t item_overhead_bytes = 128;
 
   /// Reserves room for a write or a flush (no bytes) in the queue; to be called once before each `write`. `false`:
-  /// above the high mark; then call `refuse` instead. Any thread. One write may pass the mark, so that any size can be
-  /// written. Flushes have as much room of their own.
-  bool reserve(std::size_t bytes) noexcept;
+  /// above the high mark (see `slow_peer`); then call `refuse` instead. Any thread. One write may pass the mark, so
+  /// that any size can be written. Flushes have as much room of their own. `is_write` is that of the item.
+  bool reserve(std::size_t bytes, bool is_write = false) noexcept;
   /// The same, for less, in the loop's thread.
-  bool reserve_here(std::size_t bytes) noexcept;
+  bool reserve_here(std::size_t bytes, bool is_write = false) noexcept;
 
   /// Queues an item whose bytes are reserved (an empty payload is a flush). One with a file has no payload and takes
   /// the room of a flush. The file is opened when its turn comes: if it cannot be, the item fails and nothing of it is
@@ -217,7 +220,8 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void set_framing(std::optional<framing> how, bool only_reads = false);
   /// What is to be made of each write, for whoever queues them; null: nothing.
   const framing* write_framing() const noexcept;
-  /// An item that was reserved gets another payload, the frame that is made of it, before it is written.
+  /// An item that was reserved gets another payload, the frame that is made of it, before it is written. What it had is
+  /// held until that is sent, and with it the credit of whoever it came from.
   void replace_payload(write_item& item, bytes payload) noexcept;
   /// Ends a reserved item unwritten, with that cause.
   void reject(write_item& item, errc cause) noexcept;
@@ -272,6 +276,9 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void push(write_item& item) noexcept;
   bool send_direct() noexcept;
   void settle_direct(std::size_t sent = 0) noexcept;
+  std::size_t room_max() const noexcept {
+    return std::size_t{options_.write_high_bytes} * (options_.when_slow == slow_peer::pause ? 2 : 1);
+  }
   std::size_t marks_max() const noexcept;
   void give_back(const write_item& item) noexcept;
   void refuse(write_item& item, errc cause) noexcept;
@@ -290,6 +297,9 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void retime() noexcept;
   void update_timer() noexcept;
   time_point next_deadline() const noexcept;
+  /// Then the peer is what is waited for, and neither idling nor its owner's want of credit is held against anybody.
+  bool write_stall_judges() const noexcept { return !queue_.empty() && options_.write_stall.count() > 0; }
+  bool is_judged_idle() const noexcept { return !starved_ && !(is_backed_up() && write_stall_judges()); }
   std::chrono::milliseconds stall_limit() const noexcept;
   std::chrono::milliseconds patience() const noexcept;
   bool is_watched() const noexcept { return look_at_ != time_point::max(); }
@@ -305,6 +315,8 @@ class connection final : stream_target, write_outcomes, deferred, timer {
   void serve_pulls() noexcept; // what a connection has that is or was read on demand, or in frames
   void deliver_unread() noexcept;
   void deliver_frames() noexcept;
+  bool is_backed_up() const noexcept { return passed_high_ && options_.when_slow == slow_peer::pause; }
+  bool delivers() const noexcept { return !paused_ && !is_backed_up(); }
   void break_off(errc cause) noexcept;
   void check_waits() const noexcept;
   void end(close_reason reason, std::error_code cause, bool reset) noexcept;

@@ -1,6 +1,7 @@
 // How a connection is read on demand, and in frames.
 #include "actnet/net/connection/demand.hpp"
 
+#include <cassert>
 #include <utility>
 
 namespace actnet::net {
@@ -18,8 +19,8 @@ bool connection::wants_bytes() const noexcept {
   if (pulls())
     return !demand_->goes_on_next_round() && (demand_->reader.wants_bytes() || demand_->reader.unread_bytes() == 0);
   if (reads_frames())
-    return !paused_ && !demand_->frame_waits;
-  return !paused_ && !has_unread();
+    return delivers() && !demand_->frame_waits;
+  return delivers() && !has_unread();
 }
 
 connection::demand& connection::demanded() {
@@ -58,13 +59,13 @@ const framing* connection::write_framing() const noexcept {
 }
 
 void connection::replace_payload(write_item& item, bytes payload) noexcept {
+  assert(item.is_write);
   give_back(item);
-  item.payload = std::move(payload);
+  std::swap(item.payload, payload);
+  if (payload.is_charged())
+    item.held = std::move(payload);
   item.is_frame = true;
-  if (item.payload.empty())
-    marks_.add_here(1);
-  else
-    reserved_.add_here(item.payload.size() + item_overhead_bytes);
+  reserved_.add_here(item.payload.size() + item_overhead_bytes);
 }
 
 void connection::reject(write_item& item, errc cause) noexcept {
@@ -119,7 +120,7 @@ void connection::serve_pulls() noexcept {
 
 void connection::deliver_unread() noexcept {
   auto& reader = demand_->reader;
-  while (!demand_->pulling && !paused_ && reader.unread_bytes() > 0) {
+  while (!demand_->pulling && delivers() && reader.unread_bytes() > 0) {
     auto piece = reader.take_piece();
     piece.charge_to(*credit_);
     owner_.on_received(std::move(piece));
@@ -138,7 +139,7 @@ void connection::deliver_frames() noexcept {
       break_off(next.cause);
       return;
     }
-    if (paused_ || credit_->outstanding() >= options_.read_credit_bytes) {
+    if (!delivers() || credit_->outstanding() >= options_.read_credit_bytes) {
       demand_->frame_waits = true;
       return;
     }

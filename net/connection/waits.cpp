@@ -21,14 +21,14 @@ void connection::check_waits() const noexcept {
   }
   const auto ending = state_ == connection_state::closing || state_ == connection_state::draining;
   const auto lost = state_ == connection_state::reset;
-  const auto owner_pauses = paused_ || (pulls() && !demand_->reader.has_pulls());
+  const auto owner_pauses = paused_ || is_backed_up() || (pulls() && !demand_->reader.has_pulls());
   const auto frame_waits = demand_ && demand_->frame_waits && claimed_ && !ending;
 
   // The way out. What is queued is the backend's as long as there is one that takes it.
   check(!queue_.empty(), "a queued write", !lost && !send_cause_ && !queue_.at_finish() && !queue_.at_mark());
   check(!direct_.empty(), "a write");
   check(static_cast<bool>(send_cause_), "a failure to send", lost);
-  check(passed_high_ && refusal() == errc::none, "the word that the queue is writable", !queue_.empty(),
+  check(passed_high_, "room in the queue: the word of it, and reading that pauses until then", !queue_.empty(),
         reserved_.taken() > options_.write_low_bytes,
         marks_.taken() > options_.write_low_bytes / item_overhead_bytes); // what others have reserved comes by post
 
@@ -36,7 +36,7 @@ void connection::check_waits() const noexcept {
   check(!read_ended_ && !ending && !discard_ && claimed_ && wants_bytes(), "reading", reading_, starved_);
   check(!read_ended_ && (ending || discard_), "dropping what comes", reading_);
   const auto goes_on = demand_ && demand_->goes_on_next_round();
-  check(frame_waits, "a frame", paused_, pulls(), starved_, goes_on);
+  check(frame_waits, "a frame", paused_, is_backed_up(), pulls(), starved_, goes_on);
   check(demand_ && demand_->reader.has_pulls(), "a read", !read_ended_ && reading_, !claimed_, goes_on);
   check(demand_ && demand_->reader.next_deadline() != time_point::max(), "the deadline of a read",
         demand_ && demand_->armed());

@@ -260,9 +260,10 @@ TEST_CASE("every mistake is told with its line, what was found and what is expec
       {"listener.v6_only = true", "f:1: listener.v6_only: found true, expected \"system\", \"on\" or \"off\""},
       {"program.log_level = 'Debug'",
        "f:1: program.log_level: found \"Debug\", expected \"debug\", \"info\", \"warning\", \"error\" or \"off\""},
-      {"connection.when_slow = ''", "f:1: connection.when_slow: found \"\", expected \"refuse\" or \"close\""},
+      {"connection.when_slow = ''",
+       "f:1: connection.when_slow: found \"\", expected \"usual\", \"pause\", \"refuse\" or \"close\""},
       {"connection.when_slow = \"a\\u001b[31m\\nb\"",
-       "f:1: connection.when_slow: found \"a\\x1b[31m\\x0ab\", expected \"refuse\" or \"close\""},
+       "f:1: connection.when_slow: found \"a\\x1b[31m\\x0ab\", expected \"usual\", \"pause\", \"refuse\" or \"close\""},
       // permissions
       {"listener.path_mode = 0o660",
        "f:1: listener.path_mode: found 432, expected permissions from \"000\" to \"777\", or \"umask\""},

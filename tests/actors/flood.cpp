@@ -147,6 +147,22 @@ struct flood_stage {
   caf::actor from;
 };
 
+/// A loop in the middle of a long turn.
+struct held_loop {
+  explicit held_loop(loop_host& which) {
+    REQUIRE(which.loop().post(&hold, this, nullptr));
+    is_held.get_future().wait();
+  }
+  static void hold(void* self, void*) noexcept {
+    auto& me = *static_cast<held_loop*>(self);
+    me.is_held.set_value();
+    me.let_go.get_future().wait_for(default_deadline);
+  }
+
+  std::promise<void> is_held;
+  std::promise<void> let_go;
+};
+
 } // namespace
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(writer::order)
@@ -193,6 +209,67 @@ TEST_CASE("of a million writes from another thread each token has one outcome, a
       CHECK(heap_in_use_bytes() <= heap_before + 3 * 1'024 * 1'024);
     CHECK(s.log->count("complete") == 1);
     CHECK(s.log->count_like("closed") == 1);
+    CHECK(gauge.existing() == 0);
+  }
+}
+
+TEST_CASE("writes that another thread sends as messages or requests to a loop that is held up take bounded memory",
+          "[flood]") {
+  constexpr auto count = scaled(100'000);
+  const auto as_requests = GENERATE(false, true);
+  connection_options options;
+  options.write_high_bytes = 100'000;
+  options.write_stall = 0s;
+  payload_gauge gauge;
+  {
+    flood_stage s{options, count};
+    held_loop held{s.world.loop()};
+    std::uint64_t most = 0, refused_at_once = 0;
+    std::promise<void> all_given;
+    s.order([&](writer& w) {
+      const auto to = caf::actor_cast<caf::actor>(s.conn.pointer());
+      for (std::uint64_t token = 1; token <= count; ++token) {
+        stream::write order{gauge.make(), token};
+        if (as_requests)
+          w.request(to, caf::infinite, std::move(order))
+              .then([&w](const stream::written&) { ++w.answers; },
+                    [&](const caf::error& cause) {
+                      ++w.answers;
+                      refused_at_once += cause == errc::queue_full ? 1 : 0;
+                    });
+        else
+          w.send(to, std::move(order));
+        most = std::max(most, gauge.existing());
+      }
+      all_given.set_value();
+    });
+    REQUIRE(all_given.get_future().wait_for(default_deadline) == std::future_status::ready);
+    CHECK(most <= options.write_high_bytes + 2 * gauge.capacity);
+    CHECK(most >= options.write_high_bytes / 2);
+    CHECK(gauge.existing() <= most);
+    held.let_go.set_value();
+    if (as_requests) {
+      REQUIRE(eventually(
+          [&] {
+            std::uint64_t answers = 0;
+            s.look([&](writer& w) { answers = w.answers; });
+            return answers + 200 >= count; // what is queued for the peer is not through
+          },
+          60s));
+      CHECK(refused_at_once > count / 2);
+    }
+    caf::anon_send(caf::actor_cast<caf::actor>(s.conn.pointer()), stream::abort{});
+    s.log->expect("closed aborted");
+    s.look([&](writer& w) {
+      CHECK(w.outcomes.unexpected == 0);
+      if (as_requests) {
+        CHECK(w.answers == count);
+      } else {
+        CHECK(w.outcomes.complete());
+        CHECK(w.outcomes.in_order);
+        CHECK(w.outcomes.refused > count / 2);
+      }
+    });
     CHECK(gauge.existing() == 0);
   }
 }

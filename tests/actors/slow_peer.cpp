@@ -3,7 +3,11 @@
 #include "support/peers.hpp"
 #include "support/position_stream.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <span>
+#include <vector>
 
 using namespace actnet;
 using namespace actnet::test;
@@ -106,6 +110,26 @@ class echo final : public handler {
 
  private:
   connection peer_;
+};
+
+/// Answers each byte with many.
+class amplifier final : public handler {
+ public:
+  static constexpr std::size_t answer_bytes = 50'000;
+
+  amplifier(caf::actor_config& cfg, connection c, journal_ptr log)
+      : handler(cfg), peer_(std::move(c)), log_(std::move(log)) {}
+  caf::behavior make_behavior() override {
+    return {[this](const stream::received& r) {
+              log_->add("asked");
+              peer_.write(std::string(r.payload.size() * answer_bytes, 'a'));
+            },
+            [this](const stream::written& w) { log_->add(with_cause("refused", w.cause)); }};
+  }
+
+ private:
+  connection peer_;
+  journal_ptr log_;
 };
 
 } // namespace
@@ -244,4 +268,84 @@ TEST_CASE("a producer that floods a slow reader fills the queue and no more, and
     CHECK((lines[i] == "writable") == (i % 2 == 1 || i + 1 == events));
   CHECK(lines[0] == with_cause("refused", errc::queue_full));
   CHECK(lines.back() == "closed peer_finished");
+}
+
+TEST_CASE("an accepted connection with a handler pauses by itself for a peer that asks and does not read",
+          "[slow_peer]") {
+  actor_world world;
+  const auto log = make_journal(), door_log = make_journal();
+  const auto door = world.spawn(door_log);
+  listen_options options;
+  options.connection.write_high_bytes = 200'000;
+  options.sockets.list.push_back(net::send_buffer{16'384});
+  world.in(door, [&](probe& self) { self.listen("127.0.0.1:0", options).each<amplifier>(log); });
+  door_log->expect("listening");
+  peer asking{world.port_of(door), narrow};
+  constexpr std::size_t questions = 40;
+  for (std::size_t i = 0; i < questions; ++i) {
+    asking.send_all("?");
+    world.settle();
+  }
+  CHECK(log->count("asked") < 12);
+  CHECK(asking.read_exactly(questions * amplifier::answer_bytes).size() == questions * amplifier::answer_bytes);
+  CHECK(log->count_like("refused") == 0);
+}
+
+TEST_CASE("empty writes take room like any other where a codec makes frames of them", "[slow_peer]") { // F39
+  const auto how = *net::framing::parse(GENERATE("line", "pkg2"));
+  connection_options options;
+  options.write_high_bytes = 20'000;
+  options.write_low_bytes = 10'000;
+  slow_peer_stage s{options, narrow};
+  constexpr std::uint64_t count = 2'000;
+  s.own([&](probe&) {
+    s.conn.use_codec(how);
+    for (std::uint64_t i = 1; i <= count; ++i)
+      s.conn.write("", i);
+  });
+  REQUIRE(eventually([&] { return s.world.info(s.conn).writes_refused > 0; }));
+  REQUIRE(eventually([&] { return s.log->count_like("written") == count; }));
+  const auto most = options.write_high_bytes / net::connection::item_overhead_bytes + 1;
+  CHECK(s.world.info(s.conn).writes_done <= most);
+  CHECK(s.world.info(s.conn).writes_done >= most / 2);
+  s.own([&](probe&) { s.conn.write("", count + 1); }); // what they took is given back
+  s.log->expect_like("written " + std::to_string(count + 1));
+  CHECK(s.world.info(s.conn).writes_done > most / 2);
+  CHECK(s.world.info(s.conn).queued_bytes == 0);
+}
+
+TEST_CASE("what frames are made of is charged until they are sent: a client that is only late gets all its answers",
+          "[slow_peer]") {
+  connection_options options;
+  options.read_credit_bytes = 20'000;
+  options.write_high_bytes = 200'000;
+  slow_peer_stage s{options, narrow};
+  REQUIRE(s.world.ask<caf::ok_atom>(s.conn, stream::set_options{{{net::send_buffer{16'384}}}}).first);
+  s.own([&](probe& self) {
+    s.conn.use_codec(net::framing::line());
+    self.become(caf::message_handler{[&](const stream::received& r) { s.conn.write(r.payload); }});
+  });
+  std::string lines;
+  for (int i = 0; i < 100'000; ++i)
+    lines += "short\n";
+  std::size_t sent = 0;
+  REQUIRE(eventually([&] {
+    sent += s.pair.far.send_some(std::as_bytes(std::span{lines}).subspan(sent));
+    return s.world.info(s.conn).starved || sent == lines.size();
+  }));
+  const auto then = s.world.info(s.conn);
+  CHECK(then.starved);
+  CHECK(then.queued_bytes <= options.read_credit_bytes);
+  std::string got;
+  std::vector<char> some(65'536);
+  REQUIRE(eventually([&] {
+    sent += s.pair.far.send_some(std::as_bytes(std::span{lines}).subspan(sent));
+    const auto count = ::recv(s.pair.far.fd(), some.data(), some.size(), MSG_DONTWAIT);
+    if (count > 0)
+      got.append(some.data(), static_cast<std::size_t>(count));
+    return got.size() == lines.size();
+  }));
+  CHECK(got == lines);
+  CHECK(s.world.info(s.conn).writes_refused == 0);
+  CHECK(s.world.info(s.conn).credit_outstanding == 0);
 }
