@@ -164,6 +164,6 @@ TEST_CASE("a handler that skips, awaits and changes its mind gets all bytes in o
   captured_log quiet;
   fuzz_world world{2};
   const auto answers = spawn_on<answering>(world.loop(1));
-  for_each_seed(300, [&](unsigned seed) { return wrong_with_skipping(world, answers, seed); });
+  for_each_seed(200, [&](unsigned seed) { return wrong_with_skipping(world, answers, seed); });
   world.kill(answers);
 }

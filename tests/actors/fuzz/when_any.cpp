@@ -5,6 +5,7 @@
 
 #include "actnet/actors/coroutine/coroutine.hpp"
 
+#include <array>
 #include <set>
 
 using namespace actnet;
@@ -40,7 +41,7 @@ class numbered {
   int came_ = 0;
 };
 
-/// A write of one letter again and again, which is another than those of the writes around it.
+/// A write of one letter again and again, which no other write has.
 struct letters {
   std::size_t size;
   std::size_t least; ///< What has to come of them: all, so many as the error says, or none if it was called off.
@@ -48,7 +49,7 @@ struct letters {
 };
 
 constexpr char letter_of(std::size_t write) {
-  return static_cast<char>('A' + write % 26);
+  return static_cast<char>('!' + write);
 }
 
 constexpr int frames_count = 40;
@@ -70,6 +71,7 @@ struct awaiting_all {
   std::vector<coroutine::stream_socket> accepted;
   numbered of_frames, of_messages, of_datagrams, of_connects;
   std::vector<letters> written;
+  std::array<bool, 9> awaited{}; ///< By `take_any`, now.
   int questions = 0;
   journal story;
   std::string wrong;
@@ -182,8 +184,12 @@ task<> take_time(awaiting_all& a) {
   co_await coroutine::sleep(a.soon());
 }
 
+/// Each at most once at a time, for a stream has one reader and one writer.
 task<> take_any(awaiting_all& a) {
-  switch (a.by.below(9)) {
+  const auto which = a.by.below(9);
+  if (std::exchange(a.awaited[which], true))
+    return take_time(a);
+  switch (which) {
   case 0: return take_frame(a);
   case 1: return write_letters(a);
   case 2: return take_datagram(a);
@@ -198,6 +204,7 @@ task<> take_any(awaiting_all& a) {
 
 /// Some of them, and a time, so that it ends.
 task<> take_first(awaiting_all& a) {
+  a.awaited = {};
   switch (a.by.below(5)) {
   case 0: (void)co_await coroutine::within(a.soon(), take_any(a)); break;
   case 1: (void)co_await when_any(take_any(a), take_any(a), coroutine::sleep(a.soon())); break;
@@ -333,6 +340,6 @@ TEST_CASE("whatever is called off, nothing is lost, comes twice or before its tu
   captured_log quiet;
   fuzz_world world{2};
   const auto answers = spawn_on<echoing_numbers>(world.loop(1));
-  for_each_seed(150, [&](unsigned seed) { return wrong_with_awaiting(world, answers, seed); });
+  for_each_seed(40, [&](unsigned seed) { return wrong_with_awaiting(world, answers, seed); });
   world.kill(answers);
 }
