@@ -179,16 +179,24 @@ void datagram_actor::send_datagram(net::bytes&& payload, const net::endpoint* to
     queue(std::move(item));
     return;
   }
+  post(std::make_unique<outgoing>(std::move(item)));
+}
+
+/// From another thread.
+void datagram_actor::post(std::unique_ptr<outgoing> item) {
   intrusive_ptr_add_ref(ctrl());
-  auto travelling = std::make_unique<outgoing>(std::move(item));
-  if (home().loop().post(&run_queue, this, travelling.get())) {
-    (void)travelling.release();
+  if (home().loop().post(&run_queue, this, item.get())) {
+    (void)item.release();
     return;
   }
-  if (travelling->sender)
-    travelling->sender->enqueue(caf::make_mailbox_element(caf::strong_actor_ptr{ctrl()}, caf::make_message_id(), {},
-                                                          datagram::sent{token, make_error(errc::shutting_down)}),
-                                nullptr);
+  if (item->sender) { // the loop has ended; the outcome comes from this thread
+    auto cause = make_error(errc::shutting_down);
+    if (item->request.is_request())
+      item->sender->enqueue(ctrl(), item->request.response_id(), caf::make_message(std::move(cause)), nullptr);
+    else
+      item->sender->enqueue(ctrl(), caf::make_message_id(),
+                            caf::make_message(datagram::sent{item->token, std::move(cause)}), nullptr);
+  }
   intrusive_ptr_release(ctrl());
 }
 
@@ -466,6 +474,46 @@ void datagram_actor::close(close_reason reason, std::error_code cause) noexcept 
 }
 
 // -- commands ----------------------------------------------------------------------------------------
+
+namespace {
+
+/// What a datagram that comes as a message takes in memory on its way to the loop; 0: it is another command.
+std::size_t room_on_the_way(const caf::mailbox_element& command, std::uint64_t* token = nullptr) {
+  const auto& content = command.content();
+  const auto found = [token](std::uint64_t its_token, std::size_t bytes) {
+    if (token)
+      *token = its_token;
+    return bytes + sizeof(queued_datagram);
+  };
+  if (content.size() != 1 || command.mid.is_response())
+    return 0;
+  if (content.match_elements<datagram::send>())
+    return found(content.get_as<datagram::send>(0).token, content.get_as<datagram::send>(0).payload.size());
+  if (content.match_elements<datagram::send_file>())
+    return found(content.get_as<datagram::send_file>(0).token, content.get_as<datagram::send_file>(0).path.size());
+  return 0;
+}
+
+} // namespace
+
+/// It takes room in the queue only when the loop has it: what waits before it there may be a `close`.
+bool datagram_actor::admit(caf::mailbox_element& command) {
+  std::uint64_t token = 0;
+  const auto room = room_on_the_way(command, &token);
+  if (room == 0 || on_the_way_.take(room, options_.write_high_bytes))
+    return true;
+  auto refused = std::make_unique<outgoing>();
+  refused->sender = std::move(command.sender);
+  refused->request = command.mid;
+  refused->token = token;
+  refused->refusal = errc::queue_full;
+  post(std::move(refused));
+  return false;
+}
+
+void datagram_actor::take_in(const caf::mailbox_element& command) noexcept {
+  on_the_way_.give_back(room_on_the_way(command));
+}
 
 bool datagram_actor::note(caf::mailbox_element& command) {
   auto& content = command.content();

@@ -107,6 +107,8 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   caf::strong_actor_ptr owner() const override { return owner_; }
   void begin() override;
   void cannot_begin(const caf::error& cause) override;
+  bool admit(caf::mailbox_element& command) override;
+  void take_in(const caf::mailbox_element& command) noexcept override;
   bool note(caf::mailbox_element& command) override;
   void on_message(caf::mailbox_element& command) override;
   void after_end(caf::mailbox_element& command) override;
@@ -132,6 +134,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   std::error_code open();
   bool reserve(outgoing& item, std::size_t payload_bytes) noexcept;
   void queue(outgoing item) noexcept;
+  void post(std::unique_ptr<outgoing> item);
   static net::result<net::bytes> content_of(net::file_source& file);
   static void run_queue(void* self, void* item) noexcept;
   void end_unsent(outgoing& item, std::error_code cause) noexcept;
@@ -157,6 +160,7 @@ class datagram_actor final : public lean_actor, private net::datagram_target, pr
   hosted_actor* hosted_owner_ = nullptr;
   net::credit_account* credit_;
   net::write_room reserved_;
+  net::write_room on_the_way_; // what comes as messages of other threads, until the loop has it
   datagram_queue queue_;
   retry_timer retry_{*this};
   stall_timer stall_{*this};

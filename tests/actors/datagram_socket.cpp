@@ -1,11 +1,16 @@
 // Datagram sockets: what is sent has an outcome, what comes is told, and each ends as it should.
 #include "support/actor_world.hpp"
 
+#include <caf/scoped_actor.hpp>
+
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
+#include <future>
 #include <optional>
 #include <thread>
+#include <vector>
 
 using namespace actnet;
 using namespace actnet::test;
@@ -255,6 +260,41 @@ TEST_CASE("a paused datagram socket delivers when resumed, and options are set l
   CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::set_options{{{net::send_buffer{100'000}}}}).first);
   CHECK(s.world.ask<caf::ok_atom>(s.it, datagram::resume_reading{}).first);
   s.log->expect("datagram later");
+}
+
+TEST_CASE("datagrams that another thread sends as messages to a loop that is held up take bounded room", "[datagram]") {
+  constexpr std::uint64_t count = 2'000;
+  bind_options options;
+  options.write_high_bytes = 100'000;
+  datagram_socket_stage s{each_datagram_carrier(), options};
+  const datagram_peer far{s.over};
+  caf::scoped_actor sender{s.world.system()};
+  struct {
+    std::promise<void> begins, may_end;
+  } hold;
+  REQUIRE(s.world.loop().loop().post(
+      [](void* given, void*) noexcept {
+        auto& me = *static_cast<decltype(hold)*>(given);
+        me.begins.set_value();
+        me.may_end.get_future().wait_for(default_deadline);
+      },
+      &hold, nullptr));
+  hold.begins.get_future().wait();
+  const auto to = caf::actor_cast<caf::actor>(s.it.pointer());
+  for (std::uint64_t token = 1; token <= count; token += 2) {
+    sender->send(to, datagram::send{net::bytes::copy(std::string(1'000, 'x')), at(far), token});
+    sender->send(to, datagram::send_file{std::string(1'000, 'x'), at(far), 0, 0, token + 1}); // there is none
+  }
+  hold.may_end.set_value();
+  std::uint64_t refused = 0;
+  std::vector<int> outcomes(count);
+  for (std::uint64_t i = 0; i < count; ++i)
+    sender->receive([&](const datagram::sent& each) {
+      refused += each.cause == errc::queue_full ? 1 : 0;
+      ++outcomes.at(each.token - 1);
+    });
+  CHECK(std::count(outcomes.begin(), outcomes.end(), 1) == static_cast<std::ptrdiff_t>(count));
+  CHECK(refused >= count - options.write_high_bytes / 1'000 - 1);
 }
 
 TEST_CASE("above the high mark datagrams are refused, and those who were hear when there is room", "[datagram]") {

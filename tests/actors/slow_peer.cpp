@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 #include <vector>
 
 using namespace actnet;
@@ -320,18 +321,23 @@ TEST_CASE("what frames are made of is charged until they are sent: a client that
   options.read_credit_bytes = 20'000;
   options.write_high_bytes = 200'000;
   slow_peer_stage s{options, narrow};
-  REQUIRE(s.world.ask<caf::ok_atom>(s.conn, stream::set_options{{{net::send_buffer{16'384}}}}).first);
+  REQUIRE(
+      s.world.ask<caf::ok_atom>(s.conn, stream::set_options{{{net::send_buffer{16'384}, net::receive_buffer{16'384}}}})
+          .first);
   s.own([&](probe& self) {
     s.conn.use_codec(net::framing::line());
     self.become(caf::message_handler{[&](const stream::received& r) { s.conn.write(r.payload); }});
   });
   std::string lines;
-  for (int i = 0; i < 100'000; ++i)
-    lines += "short\n";
+  for (int i = 0; i < 50'000; ++i)
+    lines += std::string(59, 'x') + "\n";
   std::size_t sent = 0;
-  REQUIRE(eventually([&] {
+  std::uint64_t received = 0;
+  REQUIRE(eventually([&] { // until it reads nothing more
     sent += s.pair.far.send_some(std::as_bytes(std::span{lines}).subspan(sent));
-    return s.world.info(s.conn).starved || sent == lines.size();
+    s.world.settle();
+    const auto now = s.world.info(s.conn);
+    return now.starved && now.bytes_sent > 0 && received == std::exchange(received, now.bytes_received);
   }));
   const auto then = s.world.info(s.conn);
   CHECK(then.starved);
