@@ -118,8 +118,11 @@ void coroutine_actor::run_ready() noexcept {
         next.resume();
     running_.clear();
   }
-  if (!body_.frame().done())
+  if (!body_.frame().done()) {
+    if (!inbox_.empty())
+      follow_drain_put_back();
     return;
+  }
   try {
     body_.frame().promise().take();
     end_with({});
@@ -182,20 +185,30 @@ void coroutine_actor::on_down_message(const caf::strong_actor_ptr& source, const
   keep({caf::make_message(caf::down_msg{source ? source->get()->address() : caf::actor_addr{}, reason}), source, {}});
 }
 
-/// Gives it to whoever waits for it, or keeps it until somebody does.
-void coroutine_actor::keep(incoming message) {
+/// Gives it to whoever waits for it. False: nobody does.
+bool coroutine_actor::hand_over(incoming& message) {
   for (auto each = &first_receiver_; *each; each = &(*each)->next_)
     if ((*each)->wants(message.content)) {
       auto& who = **each;
       *each = who.next_;
       who.take(std::move(message));
-      return;
+      return true;
     }
-  if (!message.content.match_elements<drain>()) {
-    inbox_.push_back(std::move(message));
+  return false;
+}
+
+/// Until somebody asks for it; but a drain that nobody waits for is followed.
+void coroutine_actor::keep(incoming message) {
+  if (hand_over(message))
     return;
-  }
-  message.due.deliver(caf::make_message(caf::ok_atom_v));
+  if (message.content.match_elements<drain>())
+    follow(std::move(message));
+  else
+    inbox_.push_back(std::move(message));
+}
+
+void coroutine_actor::follow(incoming order) {
+  order.due.deliver(caf::make_message(caf::ok_atom_v));
   if (is_ != role::part_of_program)
     end_with({});
 }
@@ -224,8 +237,20 @@ void coroutine_actor::stop_receiving(receiver& who) noexcept {
     }
 }
 
+/// A drain waits, too, until the coroutine that runs is suspended: it may yet ask for it.
 void coroutine_actor::put_back(incoming message) {
-  inbox_.insert(inbox_.begin(), std::move(message));
+  if (!hand_over(message))
+    inbox_.insert(inbox_.begin(), std::move(message));
+}
+
+void coroutine_actor::follow_drain_put_back() {
+  const auto found =
+      std::find_if(inbox_.begin(), inbox_.end(), [](const incoming& m) { return m.content.match_elements<drain>(); });
+  if (found == inbox_.end())
+    return;
+  auto order = std::move(*found);
+  inbox_.erase(found);
+  follow(std::move(order));
 }
 
 void coroutine_actor::ask(const caf::actor& whom, caf::message question, asker& who) {

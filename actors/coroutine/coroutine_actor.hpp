@@ -142,7 +142,10 @@ class coroutine_actor final : public lean_actor {
   bool quiescent() const noexcept override { return !at_end_of_turn_.is_deferred(); }
 
   void run_ready() noexcept;
+  bool hand_over(incoming& message);
   void keep(incoming message);
+  void follow(incoming order);
+  void follow_drain_put_back();
   void end_with(caf::error reason);
   static void run_later(void* self, void*) noexcept;
 

@@ -215,3 +215,57 @@ TEST_CASE("a frame that its deadline cuts is the last thing that is written") {
   CHECK(got.size() > 4);
   CHECK(got.size() < (32 << 20));
 }
+
+namespace {
+
+task<> takes_a_number(journal_ptr log) {
+  const auto got = co_await when_any(receive<int>(), receive<std::string>());
+  log->add(got.index() == 0 ? "a number" : "the other one's text");
+  co_await sleep(1h);
+}
+
+task<> waits_for_a_text(journal_ptr log) {
+  log->add("waits");
+  const auto got = co_await when_any(takes_a_number(log), receive<std::string>());
+  log->add(got.index() == 1 ? "the text" : "no text");
+}
+
+struct farewell {
+  journal_ptr log;
+  ~farewell() { log->add("gone"); }
+};
+
+task<> takes_a_number_or_a_drain(journal_ptr log) {
+  const farewell at_the_end{log};
+  log->add("waits");
+  const auto got = co_await when_any(receive<int>(), receive<drain>());
+  log->add(got.index() == 0 ? "a number" : "a drain");
+  co_await sleep(1h);
+}
+
+} // namespace
+
+TEST_CASE("a message that is put back goes to whoever has been waiting for it") {
+  actor_world world;
+  const auto log = make_journal(), sender_log = make_journal();
+  const auto who = world.owned(spawn_coroutine(world.loop(), waits_for_a_text, log));
+  log->expect("waits");
+  world.in(world.spawn(sender_log), [&](probe& self) { // both in one turn
+    self.send(who, 1);
+    self.send(who, "x"s);
+  });
+  log->expect("the text");
+}
+
+TEST_CASE("a drain that is put back is followed") {
+  actor_world world;
+  const auto log = make_journal(), sender_log = make_journal();
+  const auto who = spawn_coroutine(world.loop(), takes_a_number_or_a_drain, log);
+  log->expect("waits");
+  world.in(world.spawn(sender_log), [&](probe& self) {
+    self.send(who, 1);
+    self.send(who, drain{1h});
+  });
+  log->expect("gone");
+  CHECK(log->count("a drain") == 0);
+}
