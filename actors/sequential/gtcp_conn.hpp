@@ -277,14 +277,33 @@ class basic_conn {
     co_return co_await receive(length, tries);
   }
 
+  /// A package of which only a part went leaves the peer out of step: what follows would become its body. So the
+  /// connection is closed if the sending ends before the package does, also when it is called off.
+  class whole_package {
+   public:
+    explicit whole_package(basic_conn& of) noexcept : of_(of) {}
+    ~whole_package() {
+      if (!is_over_)
+        of_.stream_.as_connection().close();
+    }
+    whole_package(const whole_package&) = delete;
+    whole_package& operator=(const whole_package&) = delete;
+    void is_over() noexcept { is_over_ = true; }
+
+   private:
+    basic_conn& of_;
+    bool is_over_ = false;
+  };
+
   task<std::uint64_t> transmit_pkg(net::bytes data, pkg_option option, attempts& tries) {
     if (option.mistake() != errc::none)
       co_return failed(option.mistake());
     if (data.size() > option.limit())
       co_return failed(errc::message_too_large);
+    whole_package sending{*this};
     auto done = co_await transmit(to_package(data, option.header_bytes), tries);
-    if (!done && bytes_of(done.error()) > 0)
-      (void)co_await stream_.close();
+    if (done || bytes_of(done.error()) == 0)
+      sending.is_over();
     co_return done;
   }
 

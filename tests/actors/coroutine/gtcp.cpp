@@ -304,3 +304,19 @@ TEST_CASE("in a coroutine too, datagrams have a client, a server, and one-shots"
   });
   CHECK(seen == lines{"-1", "hello", "lo truncated", "timed out", "ok", "one", "timed out", "server ok", "closed"});
 }
+
+TEST_CASE("a package whose sending is called off closes the connection, and nothing becomes its body") {
+  actor_world world;
+  const auto address = fresh_address(each_carrier());
+  const auto seen = lines_of(world, [address](journal_ptr log) -> task<> {
+    both_ends both;
+    co_await connect_both(address, both);
+    const auto option = pkg_option{4, 0};
+    const auto first = co_await within(1ms, both.near.send_pkg(std::string(20'000'000, 'A'), option));
+    log->add(first ? "sent" : "called off");
+    log->add(shown(co_await both.near.send_pkg("the next"s, option)));
+    const auto rest = co_await both.far.recv_pkg(option);
+    log->add(!rest && rest.error() == errc::end_of_stream ? "the end" : "a package");
+  });
+  CHECK(seen == lines{"called off", "closed", "the end"});
+}
