@@ -190,7 +190,7 @@ net::time_point hosted_actor::now() const {
 }
 
 timer_id hosted_actor::add_timer(net::time_point when, std::optional<net::duration> every, std::function<void()> fun) {
-  if (getf(is_cleaned_up_flag))
+  if (getf(is_cleaned_up_flag) || ctrl()->strong_refs.load() == 0) // which it has in `on_exit` when nobody holds it
     return timer_id::none;
   if (!timers_) {
     timers_ = std::make_unique<actor_timers>(*this);

@@ -289,3 +289,30 @@ TEST_CASE("a turn of a timer that takes too long is named in the log") {
   CHECK(said.lines.text().find("probe#") != std::string::npos);
   world.in(who, [](probe& self) { self.home()->loop().set_turn_alarm(0ms); });
 }
+
+namespace {
+
+/// Nobody holds it, so it ends at once.
+class unheld final : public handler {
+ public:
+  unheld(caf::actor_config& cfg, journal_ptr to) : handler(cfg), log_(std::move(to)) {}
+  caf::behavior make_behavior() override {
+    return {[](int) {}};
+  }
+  void on_exit() override {
+    log_->add(run_after(1ms, [] {}) == timer_id::none ? "no timer" : "a timer");
+  }
+
+ private:
+  journal_ptr log_;
+};
+
+} // namespace
+
+TEST_CASE("an actor that ends because nobody holds it sets no timer any more") {
+  actor_world world;
+  const auto log = make_journal();
+  spawn_at<unheld>(placement::scheduler, world.loop(), log);
+  log->expect("no timer");
+  CHECK(eventually([&] { return world.live_actors() == 0; }));
+}
