@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t mark_max = 256;
 constexpr std::size_t varint_max = 10;
+constexpr std::size_t offset_max = 64 * 1024;
 
 /// The largest value of so many bytes.
 std::uint64_t largest(std::size_t width) noexcept {
@@ -90,7 +91,7 @@ framing framing::fixed(std::size_t size) {
 }
 
 framing framing::length_prefix(const prefix& how) {
-  assert(how.width >= 1 && how.width <= 8);
+  assert(how.width >= 1 && how.width <= 8 && how.offset <= offset_max);
   framing made{kind::prefixed, how.max};
   made.prefix_ = how;
   return made;
@@ -175,7 +176,7 @@ framing::found framing::find_delimited(const read_buffer& in, std::size_t& searc
   const auto at = in.find(mark_, searched);
   if (at && *at <= prefix_.max)
     return {found::state::complete, 0, *at, mark_.size(), errc::none};
-  if (at || in.size() >= prefix_.max + mark_.size())
+  if (at || (in.size() >= mark_.size() && in.size() - mark_.size() >= prefix_.max))
     return {found::state::broken, 0, 0, 0, errc::too_long};
   searched = in.size() - std::min(in.size(), mark_.size() - 1);
   return {};
@@ -326,9 +327,9 @@ result<framing, std::string> framing::from_text(std::string_view text) {
   const auto mark = text.empty() ? std::optional{std::string{}} : from_hex(text);
   const auto what = static_cast<kind>(numbers[0]);
   const auto fits = numbers[0] >= 0 && numbers[0] <= 3 && numbers[1] >= 1 && numbers[1] <= 8 && numbers[2] >= 0 &&
-                    numbers[2] <= 1 && numbers[3] >= 0 && numbers[5] >= 0 && mark &&
-                    (what == kind::delimited) == !mark->empty() && mark->size() <= mark_max &&
-                    (what != kind::fixed || numbers[5] > 0);
+                    numbers[2] <= 1 && numbers[3] >= 0 && numbers[3] <= static_cast<std::int64_t>(offset_max) &&
+                    numbers[5] >= 0 && mark && (what == kind::delimited) == !mark->empty() &&
+                    mark->size() <= mark_max && (what != kind::fixed || numbers[5] > 0);
   if (!fits)
     return failure{std::string{"not a frame format"}};
   framing made{what, static_cast<std::size_t>(numbers[5])};

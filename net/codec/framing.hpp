@@ -36,7 +36,7 @@ class framing {
   struct prefix {
     std::size_t width = 4;
     framing::order order = framing::order::big;
-    std::size_t offset = 0;
+    std::size_t offset = 0; ///< Up to 64 KiB.
     std::int64_t adjustment = 0;
     std::size_t max = binary_max; ///< Of the bytes that follow the field.
   };

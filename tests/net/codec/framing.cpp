@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -55,6 +56,24 @@ TEST_CASE("lines and delimiters, with their maximum and a byte beyond") {
   CHECK(encoded(framing::line(5), "123456") == make_error_code(errc::message_too_large).message());
   CHECK(encoded(framing::line(5), "a\nb") == make_error_code(errc::invalid_argument).message());
   CHECK(encoded(framing::delimiter("--"), "a-") == make_error_code(errc::invalid_argument).message());
+}
+
+TEST_CASE("a format whose maximum is the largest number waits for what has not come") {
+  constexpr auto most = std::numeric_limits<std::size_t>::max();
+  CHECK(decoded(framing::line(most), "one\nhalf a li") == lines{"one", "left 9"});
+  CHECK(decoded(framing::delimiter("--", most), "one--half-") == lines{"one", "left 5"});
+  CHECK(decoded(framing::varint(most), "\3one\3tw") == lines{"one", "left 3"});
+  CHECK(decoded(prefix(8, framing::order::big, 0, 0, most), "\xff\xff\xff\xff\xff\xff\xff\xff") == lines{"left 8"});
+  CHECK(encoded(framing::line(most), "one") == "one\n");
+}
+
+TEST_CASE("a header of more than 64 KiB is no format, whoever sends it to us as text") {
+  auto text = prefix(4, framing::order::big, 64 * 1024).to_text();
+  CHECK(framing::from_text(text));
+  text.replace(text.find("65536"), 5, "65537");
+  CHECK_FALSE(framing::from_text(text));
+  text.replace(text.find("65537"), 5, std::to_string(std::numeric_limits<std::int64_t>::max()));
+  CHECK_FALSE(framing::from_text(text));
 }
 
 TEST_CASE("fixed sizes") {
