@@ -180,6 +180,10 @@ int system_calls::lstat(const char* path, struct stat* about) noexcept {
   return ::lstat(path, about);
 }
 
+int system_calls::fstatat(int folder, const char* path, struct stat* about, int flags) noexcept {
+  return ::fstatat(folder, path, about, flags);
+}
+
 int system_calls::unlink(const char* path) noexcept {
   return ::unlink(path);
 }

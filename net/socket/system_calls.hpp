@@ -56,6 +56,7 @@ class system_calls {
   virtual ssize_t sendfile(int to, int from, off_t* offset, std::size_t count) noexcept;
 
   virtual int lstat(const char* path, struct stat* about) noexcept;
+  virtual int fstatat(int folder, const char* path, struct stat* about, int flags) noexcept;
   virtual int unlink(const char* path) noexcept;
   virtual int fchmodat(int folder, const char* path, mode_t mode, int flags) noexcept;
   virtual int fchmod(int fd, mode_t mode) noexcept;

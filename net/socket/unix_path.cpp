@@ -95,6 +95,42 @@ bool remove_stale(const endpoint& local) {
   return sys().lstat(path, &after) == 0 && same_file(before, after) && sys().unlink(path) == 0;
 }
 
+/// Sets errno if it fails. A link that somebody has put there by now is not followed. For that glibc goes by
+/// /proc/self/fd; where there is no /proc, a folder in which nobody else can put one there is as good.
+bool set_mode(const std::string& path, const struct stat& made, mode_t mode) {
+  if (sys().fchmodat(AT_FDCWD, path.c_str(), mode, AT_SYMLINK_NOFOLLOW) == 0)
+    return true;
+  if (errno != EOPNOTSUPP)
+    return false;
+  const auto name_at = path.rfind('/') + 1; // 0 if there is none
+  const auto folder_name = name_at == 0 ? std::string{"."} : path.substr(0, name_at);
+  const int folder = sys().open(folder_name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  struct stat about {};
+  if (folder < 0 || sys().fstat(folder, &about) != 0) {
+    const int cause = errno;
+    if (folder >= 0)
+      sys().close(folder);
+    errno = cause;
+    return false;
+  }
+  int cause = EOPNOTSUPP;
+  if ((about.st_uid != 0 && about.st_uid != sys().geteuid()) ||
+      ((about.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (about.st_mode & S_ISVTX) == 0)) {
+    log_limited(log_level::warning, "unix-path",
+                path + ": without /proc it gets its mode only in a folder where nobody else may replace it");
+  } else {
+    struct stat there {};
+    const char* name = path.c_str() + name_at;
+    if (sys().fstatat(folder, name, &there, AT_SYMLINK_NOFOLLOW) != 0)
+      cause = errno;
+    else if (same_file(made, there))
+      cause = sys().fchmodat(folder, name, mode, 0) != 0 ? errno : 0;
+  }
+  sys().close(folder);
+  errno = cause;
+  return cause == 0;
+}
+
 } // namespace
 
 unix_path& unix_path::operator=(unix_path&& other) noexcept {
@@ -129,9 +165,8 @@ result<unix_path> unix_path::bind(int fd, const endpoint& local, std::optional<m
   if (sys().lstat(local.path().c_str(), &made) != 0)
     return failure{from_errno(errno)};
   unix_path owned{std::make_unique<file>(file{local.path(), made.st_dev, made.st_ino})};
-  // What the umask took. A link that somebody has put there by now is not followed.
-  if (mode && (made.st_mode & 07777) != *mode &&
-      sys().fchmodat(AT_FDCWD, owned.file_->path.c_str(), *mode, AT_SYMLINK_NOFOLLOW) != 0)
+  // What the umask took.
+  if (mode && (made.st_mode & 07777) != *mode && !set_mode(owned.file_->path, made, *mode))
     return failure{from_errno(errno)};
   return owned;
 }

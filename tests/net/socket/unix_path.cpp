@@ -144,6 +144,37 @@ TEST_CASE("a link in the place of the new file is not followed when the file get
   CHECK(mode_of(victim) == mode);
 }
 
+TEST_CASE("without /proc a path gets its mode too, but in a folder where others may put something else in its place",
+          "[unix]") {
+  struct without_proc final : system_calls {
+    int fchmodat(int folder, const char* path, mode_t mode, int flags) noexcept override {
+      if (flags == 0)
+        return system_calls::fchmodat(folder, path, mode, flags);
+      errno = EOPNOTSUPP; // as glibc says it
+      return -1;
+    }
+  } kernel;
+  baseline before;
+  const scratch_folder folder;
+  const auto path = folder / "socket";
+  const with_umask set(0077);
+  const replaced_system_calls replaced(kernel);
+  listener_options options;
+  options.path_mode = 0660;
+  for (const mode_t in : {0700, 0755, 01777}) {
+    REQUIRE(::chmod(fs::path{path}.parent_path().c_str(), in) == 0);
+    auto listener = listen_on(endpoint::unix_stream(path), options);
+    CHECK(mode_of(path) == 0660);
+  }
+  for (const mode_t in : {0777, 0770}) {
+    REQUIRE(::chmod(fs::path{path}.parent_path().c_str(), in) == 0);
+    const auto refused = listener_socket::open(endpoint::unix_stream(path), options);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == errc::not_supported);
+    CHECK_FALSE(fs::exists(path));
+  }
+}
+
 TEST_CASE("a full backlog is an answer", "[unix]") {
   baseline before;
   const scratch_folder folder;
