@@ -62,24 +62,45 @@ struct log_state {
   clock* source = &monotonic_clock::instance();
   std::array<std::map<std::string, limit, std::less<>>, static_cast<std::size_t>(log_level::off)> limits;
 
-  std::mutex sink_mutex; ///< Held while a sink is called.
+  std::mutex sink_mutex; ///< Held while a sink is called, and, with `mutex`, while it is replaced.
   log_sink sink;
   std::atomic<bool> has_sink = false; ///< Whether there is one, and lines do not go to standard error.
   std::atomic<bool> direct = false;   ///< Whether that one is.
 };
 
+log_state& state();
+
+/// Set while this thread runs a sink.
+thread_local bool inside_sink = false;
+
+/// A child of fork(2) has one thread, that which forked: the log's is not there, and what was queued is its parent's to
+/// write. Nor are those there that hold the sinks' lock or wait: whatever they are in begins anew.
+void begin_anew_in_child() {
+  auto& mine = state();
+  mine.queue.clear();
+  mine.queue_bytes = mine.dropped = 0;
+  mine.has_thread = mine.writing = false;
+  new (&mine.queued) std::condition_variable;
+  new (&mine.taken) std::condition_variable;
+  if (!inside_sink) // else it is this thread's
+    new (&mine.sink_mutex) std::mutex;
+  mine.mutex.unlock();
+}
+
+log_state& make_state() {
+  pthread_atfork([] { state().mutex.lock(); }, [] { state().mutex.unlock(); }, begin_anew_in_child);
+  return *new log_state;
+}
+
 /// Never destroyed: threads may log until the process is gone.
 log_state& state() {
-  static log_state& only = *new log_state;
+  static log_state& only = make_state();
   return only;
 }
 
 /// What a flush waits beyond its patience while standard error has room: then it is the log's thread that has not had
 /// its turn, on a machine that is busy.
 constexpr std::chrono::milliseconds busy_patience{5'000};
-
-/// Set while this thread runs a sink.
-thread_local bool inside_sink = false;
 
 // -- writing -----------------------------------------------------------------------------------------
 
@@ -215,16 +236,6 @@ bool have_thread(log_state& shared) {
   if (!shared.has_thread)
     return false;
   [[maybe_unused]] static const bool once = [] {
-    // A child of fork(2) has no such thread, and what was queued is its parent's to write.
-    pthread_atfork([] { state().mutex.lock(); }, [] { state().mutex.unlock(); },
-                   [] {
-                     auto& mine = state();
-                     mine.queue.clear();
-                     mine.queue_bytes = mine.dropped = 0;
-                     mine.has_thread = mine.writing = false;
-                     new (&mine.queued) std::condition_variable; // the parent's thread waits at the one before
-                     mine.mutex.unlock();
-                   });
     std::atexit([] { flush_log(log_patience); });
     return true;
   }();
@@ -292,7 +303,7 @@ void set_log_level(log_level least) noexcept {
 log_sink set_log_sink(log_sink sink) {
   log_state& shared = state();
   flush_log(log_patience);
-  const std::lock_guard sinks(shared.sink_mutex);
+  const std::scoped_lock both(shared.sink_mutex, shared.mutex); // a fork(2) finds no half of it
   shared.direct = sink.is_direct();
   shared.has_sink = static_cast<bool>(sink);
   return std::exchange(shared.sink, std::move(sink));

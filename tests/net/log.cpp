@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -425,6 +426,37 @@ TEST_CASE("a child of fork logs as its parent does, and nothing of what that has
   CHECK(text.ends_with(" error k: from the child\n"));
   CHECK(text.find(parents) == text.npos);
   CHECK(flush_log(10s));
+}
+
+TEST_CASE("a child of fork logs also while another thread of its parent is within a sink", "[log]") {
+  if (actnet::test::sanitized)
+    return; // as above
+  const auto direct = GENERATE(true, false);
+  CAPTURE(direct);
+  std::promise<void> inside, go_on;
+  auto until = go_on.get_future().share();
+  const auto sink = [&](log_level, std::string_view, std::string_view text) {
+    if (text == "from the child") {
+      (void)!::write(STDERR_FILENO, "the child's line", 16);
+    } else {
+      inside.set_value();
+      until.wait();
+    }
+  };
+  auto before = set_log_sink(direct ? log_sink::direct(sink) : log_sink{sink});
+  std::thread other{[] { log(log_level::error, "k", "from the parent"); }};
+  inside.get_future().wait();
+  const auto [code, text] = forked([] {
+    ::alarm(30); // ends a child that hangs
+    log(log_level::error, "k", "from the child");
+    return flush_log(10s) ? 0 : 1;
+  });
+  go_on.set_value();
+  other.join();
+  (void)flush_log(10s);
+  set_log_sink(std::move(before));
+  CHECK(code == 0);
+  CHECK(text == "the child's line");
 }
 
 TEST_CASE("where no thread is to be had a line is written at once, or lost if that would wait", "[log]") {
