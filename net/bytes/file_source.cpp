@@ -16,6 +16,8 @@ file_source::~file_source() {
 }
 
 result<void> file_source::open() {
+  if (path_.find('\0') != path_.npos) // the kernel would open what is before it
+    return failure{errc::invalid_argument};
   const int fd = sys().open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); // a pipe would block
   if (fd < 0)
     return failure{from_errno(errno)};

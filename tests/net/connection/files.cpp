@@ -200,6 +200,19 @@ TEST_CASE("a file that cannot be sent fails alone, with none of it sent") {
   CHECK_FALSE(s.closed());
 }
 
+TEST_CASE("a name with a NUL byte is no other file's") {
+  const scratch_folder folder;
+  const auto secret = folder.file("secret", "secret");
+  stage on;
+  auto& s = on.open();
+  s.write_file(secret + '\0' + ".public", 1);
+  s.write(text("b"), 2);
+  on.settle();
+  CHECK(s.outcome_of(1)->cause == errc::invalid_argument);
+  CHECK(s.far.read_exactly(1) == "b");
+  CHECK_FALSE(s.closed());
+}
+
 TEST_CASE("a file that becomes shorter on the way ends the connection, and says so") {
   const auto copied = GENERATE(false, true);
   sendfile_fails calls{ENOSYS, copied ? 0 : 1'000'000};
