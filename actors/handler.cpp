@@ -40,6 +40,8 @@ caf::result<caf::message> handle_the_rest(caf::scheduled_actor* self, caf::messa
     self->quit(content.get_as<Message>(0).cause);
     return true;
   };
+  if (content.match_elements<connect_failed>() && content.get_as<connect_failed>(0).cause == errc::cancelled)
+    return caf::message{};
   const auto failed_outcome = [&]<class Message>(Message*) {
     if (!content.match_elements<Message>())
       return false;

@@ -20,7 +20,8 @@ namespace actnet {
 ///   nothing is to be done;
 /// - `written`, `sent` and `pulled` with a cause: logged at level debug (the connection's end follows, or the peer is
 /// slow);
-/// - `listen_failed`, `bind_failed`, `connect_failed`: the actor ends with the cause;
+/// - `listen_failed`, `bind_failed`, `connect_failed`: the actor ends with the cause; but a connect that was called off
+///   (`cancelled`) is nobody's failure, and nothing is to be done;
 /// - `drain`, which comes after `join_program`: the actor ends;
 /// - `accepted`: the connection is aborted: nobody wants it;
 /// - any other request is answered with the error `unexpected_message`, any other message is logged and dropped.

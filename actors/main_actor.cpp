@@ -74,7 +74,10 @@ caf::behavior main_actor::make_behavior() {
       [this](const bound& b) { tell_of(b.local); },
       [this](const listen_failed& f) { socket_failed(failure_in_words("listen on", f.local, f.cause)); },
       [this](const bind_failed& f) { socket_failed(failure_in_words("bind", f.local, f.cause)); },
-      [this](const connect_failed& f) { socket_failed(failure_in_words("connect to", f.remote, f.cause)); },
+      [this](const connect_failed& f) {
+        if (f.cause != errc::cancelled) // else the program itself has called it off
+          socket_failed(failure_in_words("connect to", f.remote, f.cause));
+      },
       [](const connections_alarm& a) {
         net::log_limited(net::log_level::warning, "accept",
                          a.local.to_string() + ": there are " + std::to_string(a.connections) + " connections",

@@ -14,7 +14,8 @@ constexpr unsigned lines_per_second = 10;
 } // namespace
 
 void log_unheard(const char* what, const net::endpoint& where, const caf::error& cause) {
-  if (code_of(cause) != errc::shutting_down)
+  const auto code = code_of(cause);
+  if (code != errc::shutting_down && code != errc::cancelled) // both are as the program wants it
     net::log_limited(net::log_level::error, "open", failure_in_words(what, where, cause), lines_per_second);
 }
 

@@ -120,6 +120,27 @@ struct signal_state {
   bool ignores_pipe = false;
 };
 
+/// Calls off a client of its own, and ends the program when that is done.
+class calls_off final : public handler {
+ public:
+  calls_off(caf::actor_config& cfg, std::string remote, connect_options options, journal_ptr log)
+      : handler(cfg), remote_(std::move(remote)), options_(std::move(options)), log_(std::move(log)) {
+    join_program();
+  }
+  caf::behavior make_behavior() override {
+    connect_to(remote_, options_).start().request(this, cancel_connect{}).then([this](caf::ok_atom) {
+      log_->add("the handler goes on");
+      stop_program();
+    });
+    return {[](int) {}};
+  }
+
+ private:
+  std::string remote_;
+  connect_options options_;
+  journal_ptr log_;
+};
+
 run_options named_test() {
   run_options options;
   options.program = "test";
@@ -214,6 +235,26 @@ TEST_CASE("a program that opens nothing is over, and its caller's signals are as
   }
   CHECK(during.ignores_pipe);
   CHECK(after.ignores_pipe == before.ignores_pipe);
+}
+
+TEST_CASE("a program that calls off its own connects goes on, and so does a handler of it", "[run]") {
+  const auto address = listening_peer{each_carrier()}.address(); // where nobody listens
+  auto options = named_test();
+  auto settings = options.settings.client;
+  settings.reconnect = backoff_options{1h, 1h, 0, 1h};
+  const auto log = make_journal();
+  captured_log errors;
+  CHECK(run_program(options, [&](main_actor& self) -> caf::behavior {
+          self.listen("127.0.0.1:0").start();                                    // what the program goes on for
+          connect_to(self.system(), address, settings).start().cancel_connect(); // of nobody
+          self.connect_to(address, settings).start().request(&self, cancel_connect{}).then([=, &self](caf::ok_atom) {
+            log->add("the main actor goes on");
+            self.spawn<calls_off>(address, settings, log);
+          });
+          return {[](const listening&) {}};
+        }) == 0);
+  CHECK(log->lines() == std::vector<std::string>{"the main actor goes on", "the handler goes on"});
+  CHECK(errors.lines.text().find("cancelled") == std::string::npos);
 }
 
 TEST_CASE("CAF's scheduler has a thread for each processor, or as many as the settings say", "[run]") {
