@@ -43,6 +43,10 @@ struct wait final : sequential::waiter, std::enable_shared_from_this<wait> {
 } // namespace
 
 void wait_for(sequential::operation& what, const std::stop_token& stop) {
+  if (what.is_of_nothing()) {
+    what.refuse(errc::closed);
+    return;
+  }
   if (loop_host::current()) {
     what.refuse(errc::would_block_the_loop);
     return;

@@ -70,6 +70,10 @@ class operation_awaiter final : public resumption, private sequential::waiter {
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> who) {
     suspend(who);
+    if (what_.is_of_nothing()) {
+      what_.refuse(errc::closed);
+      return false;
+    }
     if (&what_.home() != &actor().home()) {
       what_.refuse(errc::wrong_loop);
       return false;
@@ -309,7 +313,7 @@ class [[nodiscard]] requesting {
 };
 
 /// `co_await request<std::string>(actor, question{})`: the answer, or the error that came in its place; an answer of
-/// another type is `unexpected_message`, but for `void`, which takes any.
+/// another type is `unexpected_message`, but for `void`, which takes any. Nobody's answer is `invalid_argument`.
 template <class T, class... Ts>
 requesting<T> request(const caf::actor& whom, Ts&&... what) {
   static_assert(

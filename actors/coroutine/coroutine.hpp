@@ -104,7 +104,8 @@ struct unix_datagram {
   }
 };
 
-/// `receive<caf::down_msg>()` will tell the end of `whom`; if it has ended, at once.
+/// `receive<caf::down_msg>()` will tell the end of `whom`; if it has ended, at once, and so of nobody
+/// (`invalid_argument`).
 void monitor(const caf::actor& whom);
 
 // -- running coroutines ----------------------------------------------------------------------------------

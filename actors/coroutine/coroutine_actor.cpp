@@ -253,7 +253,18 @@ void coroutine_actor::follow_drain_put_back() {
   follow(std::move(order));
 }
 
+void coroutine_actor::monitor(const caf::actor& whom) {
+  if (whom)
+    watch(caf::actor_cast<caf::strong_actor_ptr>(whom));
+  else
+    on_down_message(nullptr, make_error(errc::invalid_argument));
+}
+
 void coroutine_actor::ask(const caf::actor& whom, caf::message question, asker& who) {
+  if (!whom) {
+    who.answered(caf::make_message(make_error(errc::invalid_argument)));
+    return;
+  }
   asked_.emplace_back(++last_asked_, &who);
   const auto to = caf::actor_cast<caf::strong_actor_ptr>(whom);
   to->enqueue(caf::make_mailbox_element(caf::strong_actor_ptr{ctrl()}, caf::make_message_id(last_asked_), {},

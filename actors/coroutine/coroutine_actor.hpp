@@ -120,7 +120,7 @@ class coroutine_actor final : public lean_actor {
   void stop_asking(asker& who) noexcept;
 
   /// `receive<caf::down_msg>` tells the end of `whom`.
-  void monitor(const caf::actor& whom) { watch(caf::actor_cast<caf::strong_actor_ptr>(whom)); }
+  void monitor(const caf::actor& whom);
 
  private:
   class end_of_turn final : public net::deferred {

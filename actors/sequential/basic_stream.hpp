@@ -44,8 +44,21 @@ class deadlines {
   net::time_point write_ = net::time_point::max();
 
  private:
-  net::clock* time_ = nullptr;
+  net::clock* time_ = &net::monotonic_clock::instance(); // of one without a loop
 };
+
+// What an empty handle has in place of a socket's.
+template <class Handle>
+deadlines of(const std::shared_ptr<Handle>& held) noexcept {
+  return held ? deadlines{held->owner().home()} : deadlines{};
+}
+template <class Handle>
+caf::strong_actor_ptr pointer_of(const std::shared_ptr<Handle>& held) noexcept {
+  return held ? held->pointer() : nullptr;
+}
+inline const net::endpoint no_endpoint;
+inline const connection no_connection;
+inline const datagram_socket no_datagram_socket;
 
 // What becomes of an operation's value.
 template <class To>
@@ -60,13 +73,13 @@ struct only_payload {
 };
 
 /// A connected stream (TCP or Unix). Moving it hands it on; the last of it and of its clones closes the connection when
-/// it goes: what was written is sent, then the end of our side. One reads and one writes at a time.
+/// it goes: what was written is sent, then the end of our side. One reads and one writes at a time. One that is empty,
+/// for it was moved from, is closed: whatever is asked of it answers `closed`, and its endpoints are those of nobody.
 template <class Dialect>
 class basic_stream : public deadlines {
  public:
   basic_stream() = default;
-  explicit basic_stream(std::shared_ptr<stream_handle> held) noexcept
-      : deadlines(held->owner().home()), held_(std::move(held)) {}
+  explicit basic_stream(std::shared_ptr<stream_handle> held) noexcept : deadlines(of(held)), held_(std::move(held)) {}
   basic_stream(basic_stream&&) noexcept = default;
   basic_stream& operator=(basic_stream&&) noexcept = default;
 
@@ -132,13 +145,13 @@ class basic_stream : public deadlines {
   /// `count` bytes of a file from `offset` on; 0: up to its end.
   auto send_file(std::string path, std::uint64_t offset = 0, std::uint64_t count = 0, time_limit within = {}) {
     return Dialect::template perform<write_operation>(
-        held_->pointer(), std::make_unique<net::file_source>(std::move(path), offset, count), within, write_);
+        pointer(), std::make_unique<net::file_source>(std::move(path), offset, count), within, write_);
   }
 
   // -- ending ---------------------------------------------------------------------------------------
 
   /// Ends our side; the peer's goes on. (Navi's `close`.)
-  auto finish() { return Dialect::template perform<finish_operation>(held_->pointer()); }
+  auto finish() { return Dialect::template perform<finish_operation>(pointer()); }
   auto shutdown_write() { return finish(); }
   /// What the peer sends from now on is dropped.
   auto stop_reading() {
@@ -159,12 +172,12 @@ class basic_stream : public deadlines {
   auto abort() {
     return call([](connection_actor& c) { c.abort(); });
   }
-  bool is_closed() const noexcept { return owner().is_closed(); }
+  bool is_closed() const noexcept { return !held_ || owner().is_closed(); }
 
   // -- who it is ------------------------------------------------------------------------------------
 
-  const net::endpoint& local_endpoint() const noexcept { return owner().local(); }
-  const net::endpoint& peer_endpoint() const noexcept { return owner().peer(); }
+  const net::endpoint& local_endpoint() const noexcept { return held_ ? owner().local() : no_endpoint; }
+  const net::endpoint& peer_endpoint() const noexcept { return held_ ? owner().peer() : no_endpoint; }
 
   auto set(net::socket_option option) {
     return call([option = std::move(option)](connection_actor& c) -> result<void> {
@@ -189,21 +202,22 @@ class basic_stream : public deadlines {
   basic_stream try_clone() const { return basic_stream{held_}; }
 
   /// The same connection for messages. Pulls of both are served in the order in which they come.
-  const connection& as_connection() const noexcept { return owner().handle(); }
+  const connection& as_connection() const noexcept { return held_ ? owner().handle() : no_connection; }
 
  private:
+  caf::strong_actor_ptr pointer() const noexcept { return pointer_of(held_); }
   stream_owner& owner() const noexcept { return held_->owner(); }
   auto pull(read_request which, time_limit within) {
-    return Dialect::template perform<read_operation>(held_->pointer(), std::move(which), within, read_);
+    return Dialect::template perform<read_operation>(pointer(), std::move(which), within, read_);
   }
   auto put(std::optional<net::bytes> payload, time_limit within) {
-    return Dialect::template perform<write_operation>(held_->pointer(), std::move(payload), within, write_);
+    return Dialect::template perform<write_operation>(pointer(), std::move(payload), within, write_);
   }
   template <class F>
   auto call(F what) {
-    return Dialect::template perform<call_operation<F>>(held_->pointer(), std::move(what));
+    return Dialect::template perform<call_operation<F>>(pointer(), std::move(what));
   }
-  void stop_reading_later() { owner().handle().stop_reading(); }
+  void stop_reading_later() { as_connection().stop_reading(); }
 
   std::shared_ptr<stream_handle> held_;
 };
@@ -212,20 +226,22 @@ class basic_stream : public deadlines {
 class stop_handle {
  public:
   explicit stop_handle(caf::strong_actor_ptr server) noexcept : server_(std::move(server)) {}
-  void stop() const noexcept { static_cast<server_owner&>(*server_->get()).interrupt(); }
+  void stop() const noexcept {
+    if (server_)
+      static_cast<server_owner&>(*server_->get()).interrupt();
+  }
 
  private:
   caf::strong_actor_ptr server_;
 };
 
 /// A listening socket; it accepts when asked to, and what comes meanwhile waits in the backlog. Goes with its last
-/// handle.
+/// handle. An empty one answers `closed`.
 template <class Dialect>
 class basic_server : public deadlines {
  public:
   basic_server() = default;
-  explicit basic_server(std::shared_ptr<server_handle> held) noexcept
-      : deadlines(held->owner().home()), held_(std::move(held)) {}
+  explicit basic_server(std::shared_ptr<server_handle> held) noexcept : deadlines(of(held)), held_(std::move(held)) {}
   basic_server(basic_server&&) noexcept = default;
   basic_server& operator=(basic_server&&) noexcept = default;
 
@@ -239,29 +255,30 @@ class basic_server : public deadlines {
 
   /// The next connection, in the order of their coming.
   auto accept(time_limit within = {}) {
-    return Dialect::template perform<accept_operation, made_into<basic_stream<Dialect>>>(held_->pointer(), within,
-                                                                                         read_);
+    return Dialect::template perform<accept_operation, made_into<basic_stream<Dialect>>>(pointer(), within, read_);
   }
 
-  stop_handle stopper() const noexcept { return stop_handle{held_->pointer()}; }
+  stop_handle stopper() const noexcept { return stop_handle{pointer()}; }
 
   /// Done when the port or the path is free again. Connections stay.
-  auto close() { return Dialect::template perform<close_server_operation>(held_->pointer()); }
+  auto close() { return Dialect::template perform<close_server_operation>(pointer()); }
 
-  const net::endpoint& local_endpoint() const noexcept { return held_->owner().local(); }
+  const net::endpoint& local_endpoint() const noexcept { return held_ ? held_->owner().local() : no_endpoint; }
   basic_server try_clone() const { return basic_server{held_}; }
 
  private:
+  caf::strong_actor_ptr pointer() const noexcept { return pointer_of(held_); }
+
   std::shared_ptr<server_handle> held_;
 };
 
-/// A datagram socket (UDP or Unix). Goes with its last handle.
+/// A datagram socket (UDP or Unix). Goes with its last handle. An empty one answers `closed`.
 template <class Dialect>
 class basic_datagram_socket : public deadlines {
  public:
   basic_datagram_socket() = default;
   explicit basic_datagram_socket(std::shared_ptr<datagram_handle> held) noexcept
-      : deadlines(held->owner().home()), held_(std::move(held)) {}
+      : deadlines(of(held)), held_(std::move(held)) {}
   basic_datagram_socket(basic_datagram_socket&&) noexcept = default;
   basic_datagram_socket& operator=(basic_datagram_socket&&) noexcept = default;
 
@@ -293,24 +310,27 @@ class basic_datagram_socket : public deadlines {
 
   /// The next datagram; of a longer one than `max` bytes the rest is lost.
   auto receive_from(std::size_t max = 65'536, time_limit within = {}) {
-    return Dialect::template perform<receive_operation>(held_->pointer(), max, within, read_);
+    return Dialect::template perform<receive_operation>(pointer(), max, within, read_);
   }
   /// Its payload.
   auto read(std::size_t max = 65'536, time_limit within = {}) {
-    return Dialect::template perform<receive_operation, only_payload>(held_->pointer(), max, within, read_);
+    return Dialect::template perform<receive_operation, only_payload>(pointer(), max, within, read_);
   }
 
   auto set(net::socket_option option) { return command(datagram::set_options{socket_options{{std::move(option)}}}); }
   auto close() { return command(datagram::close{}); }
-  bool is_closed() const noexcept { return held_->owner().is_closed(); }
-  const net::endpoint& local_endpoint() const noexcept { return held_->owner().local(); }
+  bool is_closed() const noexcept { return !held_ || held_->owner().is_closed(); }
+  const net::endpoint& local_endpoint() const noexcept { return held_ ? held_->owner().local() : no_endpoint; }
   basic_datagram_socket try_clone() const { return basic_datagram_socket{held_}; }
-  const datagram_socket& as_datagram_socket() const noexcept { return held_->owner().handle(); }
+  const datagram_socket& as_datagram_socket() const noexcept {
+    return held_ ? held_->owner().handle() : no_datagram_socket;
+  }
 
  private:
+  caf::strong_actor_ptr pointer() const noexcept { return pointer_of(held_); }
   template <class Command>
   auto command(Command what) {
-    return Dialect::template perform<datagram_command>(held_->pointer(), caf::make_message(std::move(what)));
+    return Dialect::template perform<datagram_command>(pointer(), caf::make_message(std::move(what)));
   }
 
   std::shared_ptr<datagram_handle> held_;

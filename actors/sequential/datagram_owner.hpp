@@ -124,6 +124,7 @@ class receive_operation final : public operation_of<received_datagram>, private 
   receive_operation(caf::strong_actor_ptr of, std::size_t max, time_limit within, net::time_point otherwise)
       : owner_(std::move(of)), max_(max), within_(within), otherwise_(otherwise) {}
 
+  bool is_of_nothing() const noexcept override { return !owner_; }
   loop_host& home() const noexcept override { return owner().home(); }
   void call_off() noexcept override;
   void undo() noexcept override;
@@ -149,6 +150,7 @@ class datagram_command final : public operation_of<void> {
   datagram_command(caf::strong_actor_ptr of, caf::message command)
       : owner_(std::move(of)), content_(std::move(command)) {}
 
+  bool is_of_nothing() const noexcept override { return !owner_; }
   loop_host& home() const noexcept override { return owner().home(); }
   void call_off() noexcept override { owner().asked_.erase(number_); }
 

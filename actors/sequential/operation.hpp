@@ -33,6 +33,9 @@ class operation {
   operation& operator=(const operation&) = delete;
   virtual ~operation() = default;
 
+  /// Of a handle that is empty, or was moved from: it has no loop, and all that can be done is to `refuse` it.
+  virtual bool is_of_nothing() const noexcept { return false; }
+
   virtual loop_host& home() const noexcept = 0;
 
   void begin_for(waiter& who) noexcept {

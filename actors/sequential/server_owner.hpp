@@ -98,6 +98,7 @@ class accept_operation final : public operation_of<std::shared_ptr<stream_handle
  public:
   accept_operation(caf::strong_actor_ptr of, time_limit within, net::time_point otherwise);
 
+  bool is_of_nothing() const noexcept override { return !owner_; }
   loop_host& home() const noexcept override { return owner().home(); }
   void call_off() noexcept override;
   void undo() noexcept override;
@@ -120,6 +121,7 @@ class close_server_operation final : public operation_of<void> {
  public:
   explicit close_server_operation(caf::strong_actor_ptr of) noexcept : owner_(std::move(of)) {}
 
+  bool is_of_nothing() const noexcept override { return !owner_; }
   loop_host& home() const noexcept override { return owner().home(); }
   void call_off() noexcept override;
 

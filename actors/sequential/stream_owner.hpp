@@ -85,6 +85,7 @@ template <class T>
 class stream_operation : public operation_of<T> {
  public:
   explicit stream_operation(caf::strong_actor_ptr owner) noexcept : owner_(std::move(owner)) {}
+  bool is_of_nothing() const noexcept override { return !owner_; }
   loop_host& home() const noexcept override { return owner().home(); }
 
  protected:

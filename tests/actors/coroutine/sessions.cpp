@@ -190,6 +190,60 @@ TEST_CASE("a coroutine asks actors, and hears of their end") {
         std::vector<std::string>{"42", "the request was given up without an answer", "gone", "no answer"});
 }
 
+TEST_CASE("nobody answers with an error, and has ended") {
+  actor_world world;
+  const auto log = make_journal();
+  world.owned(spawn_coroutine(world.loop(), [=]() -> task<> {
+    const auto answer = co_await request<int>(caf::actor{}, 1);
+    log->add(to_text(answer.error()));
+    monitor(caf::actor{});
+    const auto gone = co_await receive<caf::down_msg>();
+    log->add(gone->source ? "somebody" : to_text(gone->reason));
+    log->add("end");
+  }));
+  log->expect("end");
+  const auto invalid = to_text(make_error(errc::invalid_argument));
+  CHECK(log->lines() == std::vector<std::string>{invalid, invalid, "end"});
+}
+
+TEST_CASE("what is asked of a stream, server or datagram socket that is empty is answered by closed") {
+  actor_world world;
+  const auto log = make_journal();
+  world.owned(spawn_coroutine(world.loop(), [=]() -> task<> {
+    const auto tell = [&](errc got) { log->add(to_text(make_error(got))); };
+    auto pair = connected_pair{};
+    auto adopted = co_await stream_socket::adopt(pair.near.release());
+    auto stream = std::move(*adopted);
+    const auto moved_to = std::move(stream);
+    tell(code_of(co_await stream.read(10, 1h)));
+    tell(code_of(co_await stream.write("x")));
+    tell(code_of(co_await stream.flush()));
+    tell(code_of(co_await stream.send_file("x")));
+    tell(code_of(co_await stream.finish()));
+    tell(code_of(co_await stream.shutdown()));
+    tell(code_of(co_await stream.close()));
+    tell(code_of(co_await stream.try_clone().get<net::no_delay>()));
+    auto first = co_await when_any(stream.read(1), sleep(1h));
+    tell(code_of(std::get<0>(first)));
+    stream.timeout_after(1h);
+    stream.as_connection().write("x");
+    log->add(stream.is_closed() && stream.peer_endpoint() == stream.local_endpoint() ? "closed" : "open");
+    tcp_server server;
+    tell(code_of(co_await server.accept(1h)));
+    tell(code_of(co_await server.close()));
+    server.stopper().stop();
+    udp_socket socket;
+    tell(code_of(co_await socket.read(10, 1h)));
+    tell(code_of(co_await socket.write("x")));
+    tell(code_of(co_await socket.close()));
+    log->add(socket.is_closed() && !socket.as_datagram_socket() && !socket.try_clone() ? "closed" : "open");
+    log->add("end");
+  }));
+  log->expect("end");
+  const auto closed = to_text(make_error(errc::closed));
+  CHECK(log->count(closed) + 1 == log->lines().size());
+}
+
 TEST_CASE("a socket of another loop is refused") {
   actor_world world{2};
   const auto log = make_journal();
