@@ -91,7 +91,8 @@ class hosted_actor : public caf::event_based_actor {
   // Timers, on the loops' clock, to be set in the actor's own turns or its constructor. Each firing is a turn of the
   // actor as a message is: `quit`, exceptions, `request`, commands to sockets and their outcomes are what they are
   // there. It comes behind messages that wait, and while the actor awaits a response it waits too. They end with the
-  // actor. `net::timer` is for code of a loop that is no actor.
+  // actor. They are no judges of peers: after the loop was held up one may come before what a peer has sent in time is
+  // read, where the timeouts of sockets wait for that. `net::timer` is for code of a loop that is no actor.
 
   /// Has `fun` called once, `wait` from now: at the next occasion if that is zero or less, never if it is longer than
   /// the clock can count.

@@ -135,9 +135,16 @@ class [[nodiscard]] sleeping {
   explicit sleeping(net::timeout time) noexcept : time_(time) {}
   explicit sleeping(net::time_point until) noexcept : until_(until) {}
 
+  /// It ends what others wait for: when its time has come, only once the kernel has told all that it has for them.
+  sleeping judging() && noexcept {
+    judges_ = true;
+    return *this;
+  }
+
   class awaiter final : public resumption, private net::timer {
    public:
-    awaiter(net::timeout time, std::optional<net::time_point> until) noexcept : time_(time), until_(until) {}
+    awaiter(net::timeout time, std::optional<net::time_point> until, bool judges) noexcept
+        : time_(time), until_(until), judges_(judges) {}
     ~awaiter() override {
       if (timers_)
         timers_->cancel(*this);
@@ -147,7 +154,7 @@ class [[nodiscard]] sleeping {
     void await_suspend(std::coroutine_handle<Promise> who) {
       suspend(who);
       auto& loop = actor().home().loop();
-      timers_ = &loop.timers();
+      timers_ = judges_ ? &loop.judging_timers() : &loop.timers();
       timers_->arm(*this, until_ ? *until_ : loop.deadline_in(time_));
     }
     void await_resume() noexcept { resumed(); }
@@ -157,14 +164,16 @@ class [[nodiscard]] sleeping {
 
     net::timeout time_;
     std::optional<net::time_point> until_;
+    bool judges_;
     net::timer_queue* timers_ = nullptr;
   };
 
-  awaiter operator co_await() && noexcept { return awaiter{time_, until_}; }
+  awaiter operator co_await() && noexcept { return awaiter{time_, until_, judges_}; }
 
  private:
   net::timeout time_;
   std::optional<net::time_point> until_;
+  bool judges_ = false;
 };
 
 /// `co_await sleep(1s)`: other coroutines and actors run meanwhile.
@@ -388,7 +397,10 @@ class [[nodiscard]] first_of {
       using A = std::tuple_element_t<I, std::tuple<As...>>;
       try {
         if constexpr (std::is_void_v<detail::awaited<A>>) {
-          co_await std::move(what);
+          if constexpr (std::is_same_v<A, sleeping>)
+            co_await std::move(what).judging();
+          else
+            co_await std::move(what);
           first_.emplace(std::in_place_index<I>);
         } else {
           auto got = co_await std::move(what);
@@ -421,7 +433,8 @@ class [[nodiscard]] first_of {
 
 /// `co_await when_any(peer.read_line(), sleep(1s))`: begins all and waits for the first that is done; its place tells
 /// the variant's index (`std::monostate` for what has no value). The others are called off, and lose nothing: bytes and
-/// messages that they had by then are there for the next that asks. An exception of the first comes out here.
+/// messages that they had by then are there for the next that asks. An exception of the first comes out here. A `sleep`
+/// among them is a deadline: however long the loop was held up, what has come by then is in time.
 template <class... As>
 first_of<As...> when_any(As... all) {
   return first_of<As...>{std::move(all)...};

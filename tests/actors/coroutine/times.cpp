@@ -125,6 +125,43 @@ TEST_CASE("what takes time in a turn is no part of the time that is asked for af
   w.log->expect("end");
 }
 
+TEST_CASE("after a turn that held up the loop, what peers sent within the time of a wait is in time") {
+  constexpr std::size_t count = 300; // more than the backend looks at in one round
+  const auto form = GENERATE(0, 1);
+  CAPTURE(form);
+  net::manual_clock time;
+  actor_world world{1, &time};
+  std::vector<connected_pair> pairs(count);
+  const auto log = make_journal();
+  for (auto& pair : pairs)
+    world.owned(spawn_coroutine(
+        world.loop(),
+        [form, log](int fd) -> task<> {
+          auto peer = co_await adopted_stream(fd);
+          log->add("begin");
+          bool in_time = false;
+          if (form == 0) {
+            const auto line = co_await within(500ms, peer.read_line());
+            in_time = line.has_value();
+          } else {
+            const auto first = co_await when_any(peer.read_line(), sleep(500ms));
+            in_time = first.index() == 0;
+          }
+          log->add(in_time ? "in time" : "too late");
+        },
+        pair.near.release()));
+  log->expect("begin", count);
+  world.settle();
+  world.owned(spawn_coroutine(world.loop(), [&]() -> task<> {
+    for (auto& pair : pairs)
+      pair.far.send_all("line\n");
+    time.advance(800ms); // all in one turn
+    co_return;
+  }));
+  CHECK(eventually([&] { return log->count("in time") + log->count("too late") == count; }));
+  CHECK(log->count("too late") == 0);
+}
+
 TEST_CASE("a slow turn of a coroutine raises the turn alarm, with its name") {
   captured_log log;
   timed_world w;
