@@ -71,6 +71,16 @@ TEST_CASE("a blocking server and client talk, and see each other's ends") {
   CHECK(code_of(both.near.write("x")) == errc::closed);
 }
 
+TEST_CASE("whatever is asked of a stream that was moved away is answered by closed") {
+  actor_world world;
+  blocking_pair both{world};
+  const auto moved_to = std::move(both.near);
+  CHECK(code_of(both.near.read(1)) == errc::closed);
+  CHECK(code_of(both.near.write("x")) == errc::closed);
+  CHECK(code_of(both.near.close()) == errc::closed);
+  CHECK(both.near.is_closed());
+}
+
 TEST_CASE("both sides know where they are") {
   actor_world world;
   blocking_pair both{world, carrier::tcp};
