@@ -160,7 +160,8 @@ TEST_CASE("the first level is info, and a level lets through itself and what is 
   log(log_level::warning, "k", "warning");
   log(log_level::error, "k", "error");
   log_limited(log_level::info, "k", "info, limited");
-  CHECK(captured.lines == std::vector<logged_line>{{log_level::warning, "k", "warning"}, {log_level::error, "k", "error"}});
+  CHECK(captured.lines ==
+        std::vector<logged_line>{{log_level::warning, "k", "warning"}, {log_level::error, "k", "error"}});
 }
 
 TEST_CASE("off drops everything, and nothing can be logged at it", "[log]") {
