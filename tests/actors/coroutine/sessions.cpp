@@ -209,10 +209,11 @@ TEST_CASE("nobody answers with an error, and has ended") {
 TEST_CASE("what is asked of a stream, server or datagram socket that is empty is answered by closed") {
   actor_world world;
   const auto log = make_journal();
+  connected_pair pair;
+  const auto near = pair.near.release();
   world.owned(spawn_coroutine(world.loop(), [=]() -> task<> {
     const auto tell = [&](errc got) { log->add(to_text(make_error(got))); };
-    auto pair = connected_pair{};
-    auto adopted = co_await stream_socket::adopt(pair.near.release());
+    auto adopted = co_await stream_socket::adopt(near);
     auto stream = std::move(*adopted);
     const auto moved_to = std::move(stream);
     tell(code_of(co_await stream.read(10, 1h)));
